@@ -1,0 +1,10 @@
+"""Prints the agent's dependencies, one a line, as agent/pyproject.toml declares them."""
+
+import re
+from pathlib import Path
+
+text = (Path(__file__).resolve().parent.parent / "agent" / "pyproject.toml").read_text(encoding="utf-8")
+listed = re.search(r"^dependencies = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
+if listed is None:
+    raise SystemExit("agent/pyproject.toml: dependencies: not found")
+print("\n".join(re.findall(r'"([^"]+)"', listed.group(1))))
