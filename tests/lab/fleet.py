@@ -221,7 +221,9 @@ class Fleet:
         (here / "data").mkdir()
         os.mkfifo(here / "plugged")
         hierarchies = _hierarchies()
-        (here / "hierarchies").write_text("".join(f"cgroup {path} {kind} {opts} 0\n" for path, kind, opts in hierarchies))
+        (here / "hierarchies").write_text(
+            "".join(f"cgroup {path} {kind} {opts} 0\n" for path, kind, opts in hierarchies)
+        )
         arguments = [
             str(HERE / "host-init"), str(self.directory), name, f"{self.address(number)}/{PREFIX}", CONTROLLER,
             self.data_path, *self.hide,
@@ -286,7 +288,9 @@ class Fleet:
     def _join_cgroups(self, name: str) -> str:
         return "".join(f"echo 0 >{path / self._id / name}/cgroup.procs\n" for path, _, _ in _hierarchies())
 
-    def run(self, name: str, *command: str, check: bool = True, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, name: str, *command: str, check: bool = True, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         """Runs ``command`` inside host ``name``; output is captured as text."""
         return subprocess.run(
             self.host_command(name, command), text=True, capture_output=True, check=check, timeout=timeout,
