@@ -22,7 +22,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -66,9 +66,9 @@ def _start_time(pid: int) -> int | None:
     return None if fields[0] == "Z" else int(fields[19])
 
 
-def _wait(what: str, condition: object, log: Path | None = None) -> None:
+def _wait(what: str, condition: Callable[[], bool], log: Path | None = None) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not condition():  # type: ignore[operator]
+    while not condition():
         if time.monotonic() > deadline:
             tail = log.read_text() if log and log.exists() else ""
             raise LabError(f"{what} did not become ready in {READY_SECONDS:.0f} s: {tail}")
@@ -220,7 +220,6 @@ class Fleet:
         (here / "root").mkdir(parents=True)
         (here / "data").mkdir()
         os.mkfifo(here / "plugged")
-        hierarchies = _hierarchies()
         (here / "hierarchies").write_text(
             "".join(f"cgroup {path} {kind} {opts} 0\n" for path, kind, opts in hierarchies)
         )
