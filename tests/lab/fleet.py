@@ -185,7 +185,7 @@ class Fleet:
         temporary.rename(self.directory / "fleet.json")
 
     def _spawn(self, name: str, command: Sequence[str], log: Path) -> int:
-        own = os.readlink("/proc/self/ns/net")
+        own = Path("/proc/self/ns/net").readlink()
         with log.open("wb") as output:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -195,7 +195,7 @@ class Fleet:
         def entered() -> bool:
             if process.poll() is not None:
                 raise LabError(f"{name} ended at once: {log.read_text()}")
-            return os.readlink(f"/proc/{process.pid}/ns/net") != own
+            return Path(f"/proc/{process.pid}/ns/net").readlink() != own
 
         _wait(name, entered, log)
         return process.pid
@@ -220,9 +220,8 @@ class Fleet:
         (here / "root").mkdir(parents=True)
         (here / "data").mkdir()
         os.mkfifo(here / "plugged")
-        (here / "hierarchies").write_text(
-            "".join(f"cgroup {path} {kind} {opts} 0\n" for path, kind, opts in hierarchies)
-        )
+        lines = [f"cgroup {path} {kind} {options} 0" for path, kind, options in _hierarchies()]
+        (here / "hierarchies").write_text("\n".join(lines) + "\n")
         arguments = [
             str(HERE / "host-init"), str(self.directory), name, f"{self.address(number)}/{PREFIX}", CONTROLLER,
             self.data_path, *self.hide,

@@ -1,4 +1,4 @@
-"""scripts/quickstart on a namespace host: from nothing to a served page, again without change, and away without a trace."""
+"""scripts/quickstart on a namespace host: from nothing to a served page, and away without a trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""playbooks/site.yml over real ssh on three bare namespace hosts: bootstrap, macvlan across hosts, nothing changed twice."""
+"""playbooks/site.yml over real ssh on three bare namespace hosts."""
 
 from __future__ import annotations
 
