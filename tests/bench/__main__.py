@@ -1,0 +1,24 @@
+"""python -m tests.bench [runtime] [engine] [ansible]: the named measurements, all without a name."""
+
+from __future__ import annotations
+
+import sys
+
+from tests.bench import ansible, engine, runtime
+
+BENCHMARKS = {"runtime": runtime.main, "engine": engine.main, "ansible": ansible.main}
+
+
+def main(names: list[str]) -> int:
+    for name in names:
+        if name not in BENCHMARKS:
+            print(f"{name}: unknown benchmark; allowed are {', '.join(BENCHMARKS)}", file=sys.stderr)
+            return 2
+    for name in names or BENCHMARKS:
+        print(f"== {name}")
+        BENCHMARKS[name]()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

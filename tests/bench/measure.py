@@ -1,0 +1,65 @@
+"""Paired timing: A and B in turn, medians and the ratio of each pair, so that a drifting machine hurts both alike."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Action = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Series:
+    """What one contender took, in milliseconds, run by run."""
+
+    name: str
+    milliseconds: tuple[float, ...]
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.milliseconds)
+
+
+def command(*argv: str, environment: Mapping[str, str] | None = None) -> Action:
+    """An action that runs a command, discards its output, and fails loudly when the command fails."""
+
+    def run() -> None:
+        outcome = subprocess.run(argv, env=environment, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+        if outcome.returncode != 0:
+            raise RuntimeError(f"{' '.join(argv)}: exit {outcome.returncode}: {outcome.stderr.decode()[-500:]}")
+
+    return run
+
+
+def in_turn(contenders: Mapping[str, Action], runs: int, warm_up: int = 2) -> list[Series]:
+    """Times all contenders in turn, ``runs`` times each after ``warm_up`` rounds that do not count."""
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    for number in range(warm_up + runs):
+        for name, action in contenders.items():
+            started = time.perf_counter()
+            action()
+            if number >= warm_up:
+                taken[name].append((time.perf_counter() - started) * 1000)
+    return [Series(name, tuple(figures)) for name, figures in taken.items()]
+
+
+def report(title: str, series: Sequence[Series]) -> None:
+    """Prints a median for each contender, and for all but the first the ratio of the first to it, pair by pair."""
+    ours, *others = series
+    print(f"\n{title} ({len(ours.milliseconds)} paired runs)")
+    print(f"  {ours.name:<28} {ours.median:9.1f} ms")
+    for other in others:
+        ratios = [mine / theirs for mine, theirs in zip(ours.milliseconds, other.milliseconds, strict=True)]
+        print(f"  {other.name:<28} {other.median:9.1f} ms   ratio {statistics.median(ratios):.2f}")
+
+
+def proportional_set_size(pid: int) -> int:
+    """PSS of a process in bytes (/proc/PID/smaps_rollup, proc(5))."""
+    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
+        for line in lines:
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    raise RuntimeError(f"/proc/{pid}/smaps_rollup: no Pss line")
