@@ -1,1 +1,1 @@
-"""Measurements beside the peers, in one run; see ``python -m tests.bench --help``. They print figures and gate nothing."""
+"""Measurements beside the peers, in one run (``python -m tests.bench``); they print figures and gate nothing."""

@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 Action = Callable[[], None]
 
@@ -58,7 +59,7 @@ def report(title: str, series: Sequence[Series]) -> None:
 
 def proportional_set_size(pid: int) -> int:
     """PSS of a process in bytes (/proc/PID/smaps_rollup, proc(5))."""
-    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as lines:
+    with Path(f"/proc/{pid}/smaps_rollup").open(encoding="ascii") as lines:
         for line in lines:
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024

@@ -92,7 +92,8 @@ def test_ad_hoc_by_full_name_where_the_collection_is_installed(
     archive = next(built.glob("wherry-node-*.tar.gz"))
     subprocess.run([galaxy, "collection", "install", "--offline", archive, "-p", installed], cwd=place, check=True)
     monkeypatch.setenv("ANSIBLE_COLLECTIONS_PATH", str(installed))
-    monkeypatch.setenv("ANSIBLE_CONFIG", "/dev/null")
+    (place / "ansible.cfg").touch()
+    monkeypatch.setenv("ANSIBLE_CONFIG", str(place / "ansible.cfg"))
     command = [BIN / "ansible", "-i", hosts.inventory, "all", "-m", "wherry.node.container", "-a"]
     run = run_controller(hosts, [*command, "name=web image=site/busybox:latest state=present"])
     assert run.returncode == 0, run.output
