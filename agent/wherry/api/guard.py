@@ -1,0 +1,57 @@
+"""Requests that no client of the Engine API makes, but a browser or a smuggler would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import ip_address
+
+from wherry.errors import Forbidden, InvalidParameter, WherryError
+
+# Names that clients put into Host when they speak over a unix socket or through "docker system dial-stdio".
+_HOST_NAMES = frozenset(
+    {"", "docker", "localhost", "unused", "api.moby.localhost", "docker.example.com", "wherry", "d", "http"}
+)
+
+
+def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request's head says that a body follows."""
+    return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
+def refusal(headers: Mapping[str, str], has_body: bool, over_tls: bool) -> WherryError | None:
+    """Why a request is not served at all.
+
+    A web page can make a browser send requests to whatever the browser reaches: always with Origin, and without a
+    preflight only with the simple content types. A page under a name that was rebound to this host sends that name.
+    Over TLS the certificate has settled which name was meant.
+    """
+    if "origin" in headers:
+        return Forbidden("requests from browsers are refused", field="Origin", value=headers["origin"])
+    if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain":
+        return InvalidParameter(
+            f"unsupported Content-Type header ({headers['content-type']}): must be 'application/json'"
+        )
+    if not over_tls and not _is_own_name(headers.get("host", "")):
+        return Forbidden(
+            "requests for this host name are refused",
+            field="Host",
+            value=headers["host"],
+            allowed="localhost, an IP address, docker or the path of the socket",
+        )
+    if "content-length" in headers and "transfer-encoding" in headers:
+        return InvalidParameter("a request has either Content-Length or Transfer-Encoding")
+    return None
+
+
+def _is_own_name(host: str) -> bool:
+    """Names without a dot cannot be registered by anybody; paths of sockets are what some clients send."""
+    if "/" in host or "%2f" in host.lower():
+        return True
+    name = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name.lower() in _HOST_NAMES or "." not in name:
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return name.lower().endswith(".localhost")
+    return True
