@@ -340,12 +340,3 @@ class ExecRequest:
     attach_stdout: bool = False
     attach_stderr: bool = False
     detach_keys: str = ""
-
-
-@dataclass(frozen=True)
-class ContainerReference:
-    """How another noun is told who uses its object."""
-
-    id: str
-    name: str
-    running: bool

@@ -1,0 +1,105 @@
+"""Bodies of container requests, parsed once into the records of ``containers/model.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from wherry.api import json_fields as j
+from wherry.api.container_fields import (
+    CONFIG_FIELDS,
+    HOST_FIELDS,
+    LIMIT_FIELDS,
+    NEUTRAL_HOST_VALUES,
+    RESTART_FIELDS,
+    read_endpoint,
+)
+from wherry.api.json_fields import Field
+from wherry.containers.model import (
+    ContainerConfig,
+    CreateRequest,
+    ExecRequest,
+    HostConfig,
+    NetworkingConfig,
+    ResourceUpdate,
+    RestartPolicy,
+)
+from wherry.errors import InvalidParameter
+
+CONFIG_KEYS = frozenset(field.key for field in CONFIG_FIELDS) | {"HostConfig", "NetworkingConfig", "Healthcheck"}
+HOST_KEYS = frozenset(field.key for field in HOST_FIELDS)
+UPDATE_KEYS = frozenset(field.key for field in LIMIT_FIELDS) | {"RestartPolicy"}
+
+EXEC_FIELDS = (
+    Field("AttachStdin", "attach_stdin", j.flag),
+    Field("AttachStdout", "attach_stdout", j.flag),
+    Field("AttachStderr", "attach_stderr", j.flag),
+    Field("Tty", "tty", j.flag),
+    Field("User", "user", j.text),
+    Field("Privileged", "privileged", j.flag),
+    Field("Env", "env", j.texts),
+    Field("WorkingDir", "working_dir", j.text),
+    Field("Cmd", "command", j.text_or_texts),
+    Field("DetachKeys", "detach_keys", j.text),
+)
+EXEC_KEYS = frozenset(field.key for field in EXEC_FIELDS) | {"Detach", "ConsoleSize", "Container"}
+
+
+def parse_create(body: Mapping[str, Any], name: str, platform: str) -> CreateRequest:
+    """The body of ``POST /containers/create``; refuses by name what is not honoured."""
+    j.refuse_unknown(body, CONFIG_KEYS, "")
+    _refuse_health_check(body.get("Healthcheck"))
+    config = ContainerConfig(**j.read_fields(CONFIG_FIELDS, body, ""))
+    host_config = parse_host_config(body.get("HostConfig"))
+    return CreateRequest(name, platform, config, host_config, _networking(body.get("NetworkingConfig")))
+
+
+def parse_host_config(value: Any) -> HostConfig:
+    """``HostConfig``, with every value that is not honoured refused by name."""
+    body = j.mapping(value, "HostConfig")
+    settled = {key: item for key, item in body.items() if item not in NEUTRAL_HOST_VALUES.get(key, ())}
+    if settled.get("Init"):
+        raise InvalidParameter("is not supported", field="HostConfig.Init", value="true")
+    j.refuse_unknown(settled, HOST_KEYS, "HostConfig")
+    given = j.read_fields(HOST_FIELDS, settled, "HostConfig")
+    host_config = HostConfig(**given)
+    if not host_config.network_mode:
+        host_config = replace(host_config, network_mode="default")
+    return host_config
+
+
+def parse_update(body: Mapping[str, Any]) -> ResourceUpdate:
+    """The body of ``POST /containers/{id}/update``: zero and empty mean "leave it", as in Docker."""
+    changes = {key: value for key, value in body.items() if value not in NEUTRAL_HOST_VALUES.get(key, ())}
+    j.refuse_unknown(changes, UPDATE_KEYS, "")
+    limits = {name: value for name, value in j.read_fields(LIMIT_FIELDS, changes, "").items() if value not in (0, "")}
+    policy = None
+    if changes.get("RestartPolicy") and not j.is_neutral(changes["RestartPolicy"]):
+        policy = RestartPolicy(**j.read_fields(RESTART_FIELDS, changes["RestartPolicy"], "RestartPolicy"))
+    return ResourceUpdate(limits, policy)
+
+
+def parse_exec(body: Mapping[str, Any]) -> ExecRequest:
+    """The body of ``POST /containers/{id}/exec``."""
+    j.refuse_unknown(body, EXEC_KEYS, "")
+    given = j.read_fields(EXEC_FIELDS, body, "")
+    if not given.get("command"):
+        raise InvalidParameter("No exec command specified")
+    return ExecRequest(**given)
+
+
+def _networking(value: Any) -> NetworkingConfig:
+    body = j.mapping(value, "NetworkingConfig")
+    j.refuse_unknown(body, frozenset({"EndpointsConfig"}), "NetworkingConfig")
+    where = "NetworkingConfig.EndpointsConfig"
+    endpoints = j.mapping(body.get("EndpointsConfig"), where)
+    return NetworkingConfig({name: read_endpoint(entry, f"{where}.{name}") for name, entry in endpoints.items()})
+
+
+def _refuse_health_check(value: Any) -> None:
+    """Health checks are not run yet: only their absence can be asked for."""
+    body = j.mapping(value, "Healthcheck")
+    test = body.get("Test") or []
+    if test != ["NONE"] and not j.is_neutral(body):
+        raise InvalidParameter("health checks are not supported", field="Healthcheck", value=test)

@@ -1,0 +1,78 @@
+"""``mounts`` of config.json: the default ones of every container, the agent's files, and what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from wherry.containers.model import MountPoint
+from wherry.containers.spec.inputs import BundleInputs
+from wherry.containers.spec.namespaces import HOST
+
+Mount = dict[str, Any]
+
+
+def build_mounts(inputs: BundleInputs) -> list[Mount]:
+    """In the order in which they are made: a mount never hides one that comes before it by accident.
+
+    A mount that was asked for stands in for the default one of the same place; one on /dev takes its children too.
+    """
+    asked = {mount.destination: mount for mount in inputs.container.mounts}
+    defaults = [mount for mount in (*_system_mounts(inputs), *_files(inputs)) if not _replaced(mount, asked)]
+    ordered = sorted(asked.values(), key=lambda mount: mount.destination.rstrip("/").count("/"))
+    return [*defaults, *(_asked_mount(mount) for mount in ordered)]
+
+
+def _replaced(mount: Mount, asked: Iterable[str]) -> bool:
+    destination: str = mount["destination"]
+    return destination in asked or ("/dev" in asked and destination.startswith("/dev/"))
+
+
+def _system_mounts(inputs: BundleInputs) -> list[Mount]:
+    privileged = inputs.container.host_config.privileged
+    system_access = "rw" if privileged else "ro"
+    mounts = [
+        _mount("/proc", "proc", "proc", ["nosuid", "noexec", "nodev"]),
+        _mount("/dev", "tmpfs", "tmpfs", ["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        _mount(
+            "/dev/pts", "devpts", "devpts", ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]
+        ),
+        _mount("/sys", "sysfs", "sysfs", ["nosuid", "noexec", "nodev", system_access]),
+        _mount("/sys/fs/cgroup", "cgroup", "cgroup", [system_access, "nosuid", "noexec", "nodev"]),
+    ]
+    return [*mounts, *_ipc_mounts(inputs)]
+
+
+def _ipc_mounts(inputs: BundleInputs) -> list[Mount]:
+    """Message queues and shared memory belong to the IPC namespace: the host's come with the host's."""
+    if inputs.namespaces.ipc == HOST:
+        queue = _bind("/dev/mqueue", "/dev/mqueue", ["rbind", "rw", "nosuid", "noexec", "nodev"])
+        return [queue, _bind("/dev/shm", "/dev/shm", ["rbind", "rw", "nosuid", "noexec", "nodev"])]
+    queue = _mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"])
+    if inputs.shm is not None:
+        return [queue, _bind("/dev/shm", str(inputs.shm), ["rbind", "rw", "nosuid", "noexec", "nodev"])]
+    size = f"size={inputs.container.host_config.shm_size}"
+    return [queue, _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", size])]
+
+
+def _files(inputs: BundleInputs) -> list[Mount]:
+    access = "ro" if inputs.container.host_config.readonly_rootfs else "rw"
+    return [_bind(place, str(file), ["rbind", "rprivate", access]) for place, file in inputs.files.items()]
+
+
+def _asked_mount(mount: MountPoint) -> Mount:
+    access = "rw" if mount.rw else "ro"
+    if mount.type == "tmpfs":
+        return _mount(mount.destination, "tmpfs", "tmpfs", [*mount.options, access])
+    depth = "rbind" if mount.recursive else "bind"
+    source = str(Path(mount.source, mount.subpath)) if mount.subpath else mount.source
+    return _bind(mount.destination, source, [depth, access, mount.propagation or "rprivate"])
+
+
+def _mount(destination: str, kind: str, source: str, options: list[str]) -> Mount:
+    return {"destination": destination, "type": kind, "source": source, "options": options}
+
+
+def _bind(destination: str, source: str, options: list[str]) -> Mount:
+    return _mount(destination, "bind", source, options)
