@@ -22,12 +22,15 @@ struct wherry_capabilities {
     uint64_t lacking; /* asked for, and taken out of all sets because the calling process has not got them */
 };
 
-#define WHERRY_CAPABILITIES_INIT {.bounding = 0}
+#define WHERRY_CAPABILITIES_INIT                                                                                       \
+    {                                                                                                                  \
+        .bounding = 0                                                                                                  \
+    }
 
 /*
  * Reads the five sets; `capabilities` NULL means five empty sets. A name that is unknown is an error that names it.
- * What the calling process lacks in its own bounding or permitted set is dropped and noted in `lacking`. Ambient and effective ones
- * must be permitted, ambient ones also inheritable: otherwise EINVAL.
+ * What the calling process lacks in its own bounding or permitted set is dropped and noted in `lacking`. Ambient and
+ * effective ones must be permitted, ambient ones also inheritable: otherwise EINVAL.
  */
 int wherry_capabilities_parse(struct json_object *capabilities, struct wherry_capabilities *out,
                               struct wherry_error *err);

@@ -41,7 +41,10 @@ struct wherry_cgroup {
     struct wherry_cgroup_directory at[WHERRY_CGROUP_HIERARCHIES_MAX];
 };
 
-#define WHERRY_CGROUP_INIT {.layout = WHERRY_CGROUP_NONE, .count = 0}
+#define WHERRY_CGROUP_INIT                                                                                             \
+    {                                                                                                                  \
+        .layout = WHERRY_CGROUP_NONE, .count = 0                                                                       \
+    }
 
 /*
  * Makes the container's directories and applies `resources` (the OCI linux.resources object, may be NULL) to them.

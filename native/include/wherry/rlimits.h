@@ -21,7 +21,10 @@ struct wherry_rlimits {
     } at[WHERRY_RLIMITS_MAX];
 };
 
-#define WHERRY_RLIMITS_INIT {.count = 0}
+#define WHERRY_RLIMITS_INIT                                                                                            \
+    {                                                                                                                  \
+        .count = 0                                                                                                     \
+    }
 
 /* Reads the array (NULL: none). An unknown type, a type that is named twice, or a soft limit above the hard one is an
  * error that names it. */

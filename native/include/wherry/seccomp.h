@@ -19,7 +19,10 @@ struct wherry_seccomp {
     unsigned int flags;         /* SECCOMP_FILTER_FLAG_* */
 };
 
-#define WHERRY_SECCOMP_INIT {.filter = NULL, .length = 0, .flags = 0}
+#define WHERRY_SECCOMP_INIT                                                                                            \
+    {                                                                                                                  \
+        .filter = NULL, .length = 0, .flags = 0                                                                        \
+    }
 
 /*
  * Compiles `seccomp`. System calls that this libseccomp does not know are left out, as all runtimes do: the default
