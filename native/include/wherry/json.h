@@ -1,0 +1,52 @@
+/*
+ * Reading JSON documents strictly: every value is checked for its type and range, every refusal names the field.
+ *
+ * `where` is the dotted name of the object that is read ("process.user", "mounts[3]", "" for the document itself);
+ * errors read "process.user.uid: must be an integer from 0 to 4294967294". A key that is absent or null leaves the
+ * output as it was and returns 0; a key that is present returns 1. Strings stay owned by the document.
+ */
+#pragma once
+
+#include "wherry/arena.h"
+#include "wherry/error.h"
+
+#include <json-c/json_object.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WHERRY_JSON_WHERE_MAX 128
+
+/* Parses a whole document of at most `limit` bytes; NULL with `err` set on failure. The caller puts the reference. */
+struct json_object *wherry_json_parse(const char *text, size_t length, const char *name, struct wherry_error *err);
+struct json_object *wherry_json_read(int dirfd, const char *path, size_t limit, struct wherry_error *err);
+
+/* Fails unless `object` is an object all of whose keys are among `known`. */
+int wherry_json_only(struct json_object *object, const char *where, const char *const *known, size_t count,
+                     struct wherry_error *err);
+
+int wherry_json_string(struct json_object *object, const char *where, const char *key, const char **out,
+                       struct wherry_error *err);
+int wherry_json_bool(struct json_object *object, const char *where, const char *key, bool *out,
+                     struct wherry_error *err);
+int wherry_json_integer(struct json_object *object, const char *where, const char *key, int64_t least, int64_t most,
+                        int64_t *out, struct wherry_error *err);
+int wherry_json_object(struct json_object *object, const char *where, const char *key, struct json_object **out,
+                       struct wherry_error *err);
+int wherry_json_array(struct json_object *object, const char *where, const char *key, struct json_object **out,
+                      struct wherry_error *err);
+
+/* An array of strings, NULL-terminated, its pointers in `arena`. */
+int wherry_json_strings(struct json_object *object, const char *where, const char *key, struct wherry_arena *arena,
+                        const char ***out, size_t *count, struct wherry_error *err);
+
+/* Writes "where.key" (or "key" when `where` is empty) into `name`; cut when too long. */
+void wherry_json_name(char name[WHERRY_JSON_WHERE_MAX], const char *where, const char *key);
+
+static inline void wherry_cleanup_json(struct json_object **object)
+{
+    if (*object != NULL)
+        json_object_put(*object);
+}
+
+#define cleanup_json __attribute__((cleanup(wherry_cleanup_json)))
