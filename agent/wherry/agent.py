@@ -9,7 +9,9 @@ from typing import Any
 
 from wherry.config import Config
 from wherry.events import Events
+from wherry.host.facts import read_facts
 from wherry.state.database import Database
+from wherry.state.identity import identity_of
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +33,9 @@ class Agent:
         self.paths = config.paths
         self.paths.create()
         self.database = Database(self.paths.database)
+        self.identity = identity_of(self.database)
         self.events = Events(self.database)
+        self.host = read_facts()
         self.images = _noun("wherry.images.service", "Images", config, self.paths, self.database, self.events)
         self.networks = _noun("wherry.networks.service", "Networks", config, self.paths, self.database, self.events)
         self.volumes = _noun("wherry.volumes.service", "Volumes", self.paths, self.database, self.events)
@@ -57,6 +61,12 @@ class Agent:
         for noun in reversed(self._nouns()):
             await noun.stop()
         self.database.close()
+
+    def reload(self, config: Config) -> None:
+        """Takes over a configuration in which only reloadable options differ, and tells whoever follows the events."""
+        self.config = config
+        self.images.reconfigure(config)
+        self.events.publish("daemon", "reload", self.identity, {"name": self.host.hostname})
 
     def _nouns(self) -> list[Any]:
         nouns = (self.images, self.networks, self.volumes, self.containers, self.engine)

@@ -35,6 +35,11 @@ class Events:
         self._subscriptions: set[Subscription] = set()
         self._last_ns = 0
 
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions there are."""
+        return len(self._subscriptions)
+
     def publish(self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str] | None = None) -> Event:
         """Records an event and hands it to every subscriber; never waits for one."""
         # Strictly rising times: a client that asks again "since" the last event it saw misses none.

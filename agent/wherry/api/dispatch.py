@@ -68,7 +68,10 @@ class Exchange:
 
     @property
     def can_be_cut(self) -> bool:
-        """Whether the handler is cancelled when its client leaves: one that only reads. Half an act is worse than none."""
+        """Whether the handler is cancelled when its client leaves.
+
+        Only one that reads: of an act, half is worse than none.
+        """
         return self.method in {"GET", "HEAD"}
 
     async def run(self) -> Response:

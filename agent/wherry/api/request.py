@@ -131,7 +131,7 @@ class Request:
     async def json(self) -> dict[str, Any]:
         """The body as a JSON object; an absent body is an empty one.
 
-        Raises InvalidParameter, in Docker's words, for another content type, malformed JSON and anything that is no object.
+        Raises InvalidParameter, in Docker's words, for another content type, malformed JSON and what is no object.
         """
         content = bytearray()
         async for chunk in self.chunks():

@@ -67,7 +67,8 @@ class DisconnectWatch:
                 self._ahead_size += len(data)
             else:
                 return
-            while self._is_unix and not self._hung_up():
+            # No event tells that a half-closed peer closes the rest as well while nothing is written to it.
+            while self._is_unix and not self._hung_up():  # noqa: ASYNC110
                 await asyncio.sleep(HALF_CLOSED_POLL_SECONDS)
         except ConnectionError:
             pass

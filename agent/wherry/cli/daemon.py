@@ -1,0 +1,119 @@
+"""``wherryd``: the agent as a process, from its command line to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+
+from wherry import __version__, config
+from wherry.cli.daemon_options import parse
+from wherry.errors import WherryError
+
+log = logging.getLogger("wherry.daemon")
+
+_LEVELS = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warn": logging.WARNING,
+    "error": logging.ERROR,
+    "fatal": logging.CRITICAL,
+}
+_STARTED = time.monotonic()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until SIGTERM or SIGINT; 0 after an orderly end, 1 for what stood against starting."""
+    try:
+        invocation = parse(arguments)
+        settings = config.load(invocation.flags)
+        if invocation.validate:
+            print("configuration OK", file=sys.stderr)
+            return 0
+        _prepare(settings)
+        _run(settings, invocation.flags)
+    except WherryError as error:
+        print(f"wherryd: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _prepare(settings: config.Config) -> None:
+    """What is the process's and not the agent's: logging, umask, descriptor limit."""
+    logging.basicConfig(
+        stream=sys.stderr, level=_level(settings), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    os.umask(0o022)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _level(settings: config.Config) -> int:
+    return logging.DEBUG if settings.debug else _LEVELS[settings.log_level]
+
+
+def _run(settings: config.Config, flags: Mapping[str, object]) -> None:
+    from wherry.cli.pidfile import LockedFile
+
+    settings.paths.create()
+    with contextlib.ExitStack() as locks:
+        locks.enter_context(LockedFile(settings.paths.lock, subject=f"data root {settings.data_root}", remove=False))
+        locks.enter_context(LockedFile(settings.pid_path, subject=f"pid file {settings.pid_path}", remove=True))
+        asyncio.run(_serve(settings, flags))
+
+
+async def _serve(settings: config.Config, flags: Mapping[str, object]) -> None:
+    from wherry.agent import Agent
+    from wherry.api.dispatch import Dispatcher
+    from wherry.api.listen import open_listeners
+    from wherry.api.routes import build
+    from wherry.api.server import Server
+    from wherry.cli.notify import notify
+
+    end = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, end.set)
+    agent = Agent(settings)
+    loop.add_signal_handler(signal.SIGHUP, _reload, agent, flags)
+    # The sockets are bound before the agent sweeps: clients that come early wait instead of being refused.
+    server = Server(Dispatcher(agent, build()), open_listeners(settings))
+    try:
+        await agent.start()
+        await server.start()
+        log.info("wherryd %s is ready after %.0f ms", __version__, (time.monotonic() - _STARTED) * 1000)
+        notify("READY=1")
+        await end.wait()
+        notify("STOPPING=1")
+    finally:
+        await server.stop(agent.config.shutdown_timeout)
+        await agent.stop()
+        log.info("wherryd has ended; containers run on")
+
+
+def _reload(agent: object, flags: Mapping[str, object]) -> None:
+    """SIGHUP: takes over what can change while running; a configuration that is wrong changes nothing."""
+    from wherry.agent import Agent
+
+    assert isinstance(agent, Agent)
+    try:
+        settings, later = config.reload(agent.config, flags)
+    except WherryError as error:
+        log.error("configuration not reloaded: %s", error)
+        return
+    logging.getLogger().setLevel(_level(settings))
+    agent.reload(settings)
+    if later:
+        log.warning("these options change only with a restart of wherryd: %s", ", ".join(sorted(later)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
