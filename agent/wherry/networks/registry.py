@@ -1,0 +1,100 @@
+"""All networks and sandboxes in memory, and each change of them in the records first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wherry.errors import InvalidParameter, NotFound
+from wherry.networks.model import Endpoint, Network, PublishedPort, Sandbox
+from wherry.state.networks import NetworksTable, Phase
+
+
+class Registry:
+    """What exists. Used on the event loop's thread only; a lookup and the change after it need no lock between them."""
+
+    def __init__(self, table: NetworksTable) -> None:
+        self._table = table
+        self._networks: dict[str, Network] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+
+    def load(self) -> tuple[list[Network], list[Sandbox]]:
+        """Reads all records; returns those whose making or removing a crash cut short."""
+        networks, sandboxes = self._table.networks(), self._table.sandboxes()
+        self._networks = {network.id: network for network, _phase in networks}
+        self._sandboxes = {sandbox.container_id: sandbox for sandbox, _phase in sandboxes}
+        return (
+            [network for network, phase in networks if phase is not Phase.SETTLED],
+            [sandbox for sandbox, phase in sandboxes if phase is not Phase.SETTLED],
+        )
+
+    def networks(self) -> list[Network]:
+        """All networks, oldest first."""
+        return list(self._networks.values())
+
+    def sandboxes(self) -> list[Sandbox]:
+        """All sandboxes, oldest first."""
+        return list(self._sandboxes.values())
+
+    def save_network(self, network: Network, phase: Phase) -> None:
+        """Records a network."""
+        self._table.save_network(network, phase)
+        self._networks[network.id] = network
+
+    def delete_network(self, network: Network) -> None:
+        """Forgets a network."""
+        self._table.delete_network(network.id)
+        self._networks.pop(network.id, None)
+
+    def save_sandbox(self, sandbox: Sandbox, phase: Phase) -> None:
+        """Records a sandbox."""
+        self._table.save_sandbox(sandbox, phase)
+        self._sandboxes[sandbox.container_id] = sandbox
+
+    def delete_sandbox(self, container_id: str) -> None:
+        """Forgets a sandbox."""
+        self._table.delete_sandbox(container_id)
+        self._sandboxes.pop(container_id, None)
+
+    def sandbox(self, container_id: str) -> Sandbox | None:
+        """The sandbox of a container, if it has one."""
+        return self._sandboxes.get(container_id)
+
+    def network(self, network_id: str) -> Network:
+        """The network of that full ID, which is known to exist."""
+        return self._networks[network_id]
+
+    def named(self, name: str) -> Network | None:
+        """The network of exactly that name."""
+        return next((network for network in self._networks.values() if network.name == name), None)
+
+    def find(self, name_or_id: str) -> Network:
+        """By full ID, by name, or by the beginning of an ID that only one network has."""
+        if name_or_id in self._networks:
+            return self._networks[name_or_id]
+        named = self.named(name_or_id)
+        if named is not None:
+            return named
+        matches = [network for network in self._networks.values() if name_or_id and network.id.startswith(name_or_id)]
+        if len(matches) > 1:
+            raise InvalidParameter(
+                f"network {name_or_id} is ambiguous ({len(matches)} matches found based on ID prefix)"
+            )
+        if not matches:
+            raise NotFound(f"network {name_or_id} not found")
+        return matches[0]
+
+    def attached(self, network_id: str) -> Iterator[tuple[Sandbox, Endpoint]]:
+        """Who is plugged into a network."""
+        for sandbox in self._sandboxes.values():
+            for endpoint in sandbox.endpoints:
+                if endpoint.network_id == network_id:
+                    yield sandbox, endpoint
+
+    def taken_addresses(self, network_id: str) -> set[str]:
+        """The addresses that endpoints of a network have."""
+        found = {address for _s, one in self.attached(network_id) for address in (one.address4, one.address6)}
+        return found - {""}
+
+    def published(self) -> list[PublishedPort]:
+        """Every published port of this agent."""
+        return [port for sandbox in self._sandboxes.values() for port in sandbox.ports]

@@ -1,0 +1,285 @@
+"""How containers are plugged in and out: record, kernel, packet filter, and all of it back when one of them fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from wherry.aio import in_thread
+from wherry.errors import Conflict, Forbidden, NotFound, SystemFailure, WherryError
+from wherry.events import Events
+from wherry.ids import SHORT_ID_LENGTH
+from wherry.networks import endpoints, plumbing, ports
+from wherry.networks.host import HostSide
+from wherry.networks.model import (
+    DEFAULT_NETWORK,
+    Attachment,
+    Endpoint,
+    EndpointRequest,
+    Network,
+    PublishedPort,
+    Sandbox,
+)
+from wherry.networks.options import bridge_options, macvlan_options
+from wherry.networks.registry import Registry
+from wherry.state.networks import Phase
+
+log = logging.getLogger(__name__)
+
+CONTAINER_MODE = "container:"
+JOINED_MODES = ("host", "none")
+
+
+class Sandboxes:
+    """The network sandboxes of started containers."""
+
+    def __init__(
+        self, registry: Registry, host: HostSide, events: Events, *, directory: Path, instance: str, default_ip: str
+    ) -> None:
+        self._directory = directory
+        self._instance = instance
+        self._default_ip = default_ip
+        self._registry = registry
+        self._host = host
+        self._events = events
+
+    async def attach(self, attachment: Attachment) -> Sandbox:
+        """Gives a starting container its network; on failure nothing is left of it."""
+        if self._registry.sandbox(attachment.container_id) is not None:
+            await self.detach(attachment.container_id)
+        if attachment.mode.startswith(CONTAINER_MODE):
+            return self._join(attachment)
+        sandbox = self._reserve(attachment)
+        try:
+            await self._build(sandbox, attachment)
+        except BaseException as error:
+            await self._abandon(sandbox)
+            raise _named(error, sandbox) from error
+        self._registry.save_sandbox(sandbox, Phase.SETTLED)
+        for endpoint in sandbox.endpoints:
+            self._tell("connect", sandbox, endpoint)
+        return sandbox
+
+    async def detach(self, container_id: str) -> None:
+        """Takes back all that a container had; harmless when it had nothing."""
+        sandbox = self._registry.sandbox(container_id)
+        if sandbox is None:
+            return
+        self._registry.save_sandbox(sandbox, Phase.REMOVING)
+        await self._tear_down(sandbox)
+        self._registry.delete_sandbox(container_id)
+        for endpoint in sandbox.endpoints:
+            self._tell("disconnect", sandbox, endpoint)
+
+    async def connect(self, network: Network, container_id: str, request: EndpointRequest) -> Endpoint:
+        """Plugs a running container into one more network."""
+        sandbox = self._running(container_id)
+        self._check_connect(network, sandbox)
+        endpoint = self._endpoint(network, request, sandbox.endpoints)
+        after = replace(sandbox, endpoints=(*sandbox.endpoints, endpoint))
+        self._registry.save_sandbox(after, Phase.SETTLED)
+        try:
+            await self._host.ensure(network)
+            path = Path(str(sandbox.netns_path))
+            await in_thread(plumbing.plug, path, [endpoints.plug_of(network, endpoint)])
+            await self._settle_ways_out(after)
+        except BaseException:
+            self._registry.save_sandbox(sandbox, Phase.SETTLED)
+            await in_thread(plumbing.unplug, Path(str(sandbox.netns_path)), endpoint)
+            raise
+        self._tell("connect", after, endpoint)
+        return endpoint
+
+    async def disconnect(self, network: Network, container_id: str, force: bool) -> None:
+        """Takes a running container out of a network; ``force`` goes on when its namespace is damaged."""
+        sandbox = self._registry.sandbox(container_id)
+        endpoint = _plugged(sandbox, network)
+        if sandbox is None or endpoint is None:
+            if force:
+                return
+            raise Forbidden(f"container {container_id[:SHORT_ID_LENGTH]} is not connected to network {network.name}")
+        if network.name == "host":
+            raise Forbidden("container cannot be disconnected from host network or connected to host network")
+        after = replace(sandbox, endpoints=tuple(one for one in sandbox.endpoints if one.id != endpoint.id))
+        try:
+            await in_thread(plumbing.unplug, Path(str(sandbox.netns_path)), endpoint)
+            self._registry.save_sandbox(after, Phase.SETTLED)
+            await self._settle_ways_out(after)
+        except WherryError:
+            if not force:
+                raise
+            log.exception("container %s left network %s by force", sandbox.name, network.name)
+            self._registry.save_sandbox(after, Phase.SETTLED)
+        self._tell("disconnect", sandbox, endpoint)
+
+    async def sweep(self, unfinished: Sequence[Sandbox]) -> None:
+        """Takes away what a crash cut short, what lost its namespace by a reboot, and namespaces without a record."""
+        for sandbox in self._registry.sandboxes():
+            lost = sandbox.netns_path is not None and not plumbing.is_namespace(Path(sandbox.netns_path))
+            if sandbox in unfinished or (lost and not sandbox.mode.startswith(CONTAINER_MODE)):
+                await in_thread(plumbing.remove_namespace, self._path(sandbox.container_id), sandbox.endpoints)
+                self._registry.delete_sandbox(sandbox.container_id)
+        for entry in self._directory.iterdir() if self._directory.is_dir() else ():
+            if self._registry.sandbox(entry.name) is None:
+                await in_thread(plumbing.remove_namespace, entry, ())
+
+    def _join(self, attachment: Attachment) -> Sandbox:
+        other = self._registry.sandbox(attachment.mode.removeprefix(CONTAINER_MODE))
+        if other is None:
+            joined = attachment.mode.removeprefix(CONTAINER_MODE)
+            raise Conflict(f"cannot join network of a non running container: {joined}")
+        sandbox = Sandbox(attachment.container_id, attachment.name, attachment.mode, other.netns_path)
+        self._registry.save_sandbox(sandbox, Phase.SETTLED)
+        return sandbox
+
+    def _reserve(self, attachment: Attachment) -> Sandbox:
+        """Chooses and records everything; without await, so that no other start can choose the same."""
+        mode = attachment.mode or "default"
+        if mode == "default":
+            mode = DEFAULT_NETWORK if self._registry.named(DEFAULT_NETWORK) else "none"
+        chosen: list[Endpoint] = []
+        for request in _requests(attachment, mode, self._registry):
+            chosen.append(self._endpoint(self._registry.find(request.network), request, chosen))
+        path = None if mode == "host" else str(self._path(attachment.container_id))
+        sandbox = Sandbox(
+            attachment.container_id, attachment.name, mode, path, tuple(chosen), requested_ports=attachment.ports
+        )
+        sandbox = replace(sandbox, ports=self._ports(sandbox))
+        self._registry.save_sandbox(sandbox, Phase.MAKING)
+        return sandbox
+
+    def _endpoint(self, network: Network, request: EndpointRequest, present: Sequence[Endpoint]) -> Endpoint:
+        passthru = network.driver == "macvlan" and macvlan_options(network.spec.options).mode == "passthru"
+        if passthru and any(True for _one in self._registry.attached(network.id)):
+            raise Forbidden(f"network {network.name} has macvlan_mode=passthru, which takes one container only")
+        taken = self._registry.taken_addresses(network.id)
+        interfaces = {one.interface for one in present}
+        return endpoints.make_endpoint(network, request, taken, interfaces, self._instance)
+
+    def _ports(self, sandbox: Sandbox) -> tuple[PublishedPort, ...]:
+        networks = {network.id: network for network in self._registry.networks()}
+        way4 = endpoints.publishing_endpoint(sandbox.endpoints, networks, 4)
+        way6 = endpoints.publishing_endpoint(sandbox.endpoints, networks, 6)
+        if way4 is None and way6 is None:
+            return ()
+        default_ip = self._default_ip
+        if way4 is not None:
+            default_ip = bridge_options(networks[way4.network_id].spec.options).host_binding or default_ip
+        bindings = [ports.validate(one, f"PortBindings[{place}]") for place, one in enumerate(sandbox.requested_ports)]
+        try:
+            return ports.publish(
+                bindings,
+                self._registry.published(),
+                ipv4=way4 is not None,
+                ipv6=way6 is not None,
+                default_ip=default_ip,
+                probe=ports.is_free,
+            )
+        except ports.PortTaken as taken:
+            way = way4 or way6
+            shown = f"{sandbox.name} ({way.id if way else ''})"
+            raise ports.PortTaken(
+                f"driver failed programming external connectivity on endpoint {shown}: {taken}"
+            ) from None
+
+    async def _build(self, sandbox: Sandbox, attachment: Attachment) -> None:
+        networks = {one.network_id: self._registry.network(one.network_id) for one in sandbox.endpoints}
+        for network in networks.values():
+            await self._host.ensure(network)
+        if sandbox.netns_path is None:
+            return
+        plugs = [endpoints.plug_of(networks[one.network_id], one) for one in sandbox.endpoints if one.interface]
+        await asyncio.gather(
+            in_thread(_construct, Path(sandbox.netns_path), plugs, sandbox, attachment), self._host.publish(sandbox)
+        )
+
+    async def _settle_ways_out(self, sandbox: Sandbox) -> None:
+        """After a change of networks: default routes, and where published ports lead."""
+        gateway4 = endpoints.gateway_endpoint(sandbox.endpoints, 4)
+        gateway6 = endpoints.gateway_endpoint(sandbox.endpoints, 6)
+        await in_thread(plumbing.set_routes, Path(str(sandbox.netns_path)), gateway4, gateway6)
+        await self._host.publish(sandbox)
+
+    async def _abandon(self, sandbox: Sandbox) -> None:
+        try:
+            await self._tear_down(sandbox)
+        except WherryError:
+            log.exception(
+                "the network of container %s is not wholly gone; the next start of wherryd tries again", sandbox.name
+            )
+            return
+        self._registry.delete_sandbox(sandbox.container_id)
+
+    async def _tear_down(self, sandbox: Sandbox) -> None:
+        if sandbox.ports:
+            await self._host.withdraw(sandbox.container_id)
+        if sandbox.netns_path is not None and not sandbox.mode.startswith(CONTAINER_MODE):
+            await in_thread(plumbing.remove_namespace, Path(sandbox.netns_path), sandbox.endpoints)
+
+    def _running(self, container_id: str) -> Sandbox:
+        sandbox = self._registry.sandbox(container_id)
+        if sandbox is None:
+            raise NotFound(f"container {container_id[:SHORT_ID_LENGTH]} has no network: it is not running")
+        return sandbox
+
+    def _check_connect(self, network: Network, sandbox: Sandbox) -> None:
+        if sandbox.netns_path is None or network.name == "host":
+            raise Forbidden("container cannot be disconnected from host network or connected to host network")
+        if sandbox.mode.startswith(CONTAINER_MODE):
+            raise Forbidden(
+                "container sharing network namespace with another container or host "
+                "cannot be connected to any other network"
+            )
+        if sandbox.mode == "none" or network.name == "none":
+            raise Forbidden(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode"
+            )
+        if _plugged(sandbox, network) is not None:
+            raise Forbidden(f"endpoint with name {sandbox.name} already exists in network {network.name}")
+
+    def _path(self, container_id: str) -> Path:
+        return self._directory / container_id
+
+    def _tell(self, action: str, sandbox: Sandbox, endpoint: Endpoint) -> None:
+        network = self._registry.network(endpoint.network_id)
+        attributes = {"container": sandbox.container_id, "name": network.name, "type": network.driver}
+        self._events.publish("network", action, network.id, attributes)
+
+
+def _requests(attachment: Attachment, mode: str, registry: Registry) -> list[EndpointRequest]:
+    """The endpoint requests with that for the mode's own network first, made up where the container said nothing."""
+    if mode in JOINED_MODES:
+        return [EndpointRequest(mode)]
+    own = registry.find(mode)
+    asked = [(registry.find(request.network).id, request) for request in attachment.endpoints]
+    first = [request for network_id, request in asked if network_id == own.id]
+    if len(first) > 1 or len({network_id for network_id, _request in asked}) < len(asked):
+        raise Conflict(f"container {attachment.name} asks twice for one network")
+    return [*(first or [EndpointRequest(mode)]), *(request for network_id, request in asked if network_id != own.id)]
+
+
+def _construct(path: Path, plugs: Sequence[plumbing.Plug], sandbox: Sandbox, attachment: Attachment) -> None:
+    """Everything inside the namespace, in one go on one thread."""
+    plumbing.create_namespace(path, attachment.sysctls)
+    plumbing.plug(path, plugs)
+    if plugs:
+        gateway4 = endpoints.gateway_endpoint(sandbox.endpoints, 4)
+        gateway6 = endpoints.gateway_endpoint(sandbox.endpoints, 6)
+        if gateway4 or gateway6:
+            plumbing.set_routes(path, gateway4, gateway6)
+
+
+def _plugged(sandbox: Sandbox | None, network: Network) -> Endpoint | None:
+    if sandbox is None:
+        return None
+    return next((one for one in sandbox.endpoints if one.network_id == network.id), None)
+
+
+def _named(error: BaseException, sandbox: Sandbox) -> BaseException:
+    """The kernel's refusal, with the container's name; other errors speak for themselves."""
+    if type(error).__name__ == "KernelRefusal":
+        return SystemFailure(f"network of container {sandbox.name}: {error}")
+    return error
