@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import h11
 
-from wherry.api.guard import announces_body
+from wherry.api.guard import announces_body, has_ambiguous_length
 from wherry.api.hijack import HijackedStream
 from wherry.api.http import (
     ClientDisconnected,
@@ -78,11 +78,14 @@ class Connection:
         try:
             head = await self._read_head()
         except h11.RemoteProtocolError as error:
-            await self._refuse(error)
+            await self._refuse(str(error), error.error_status_hint)
             return False
         except (TimeoutError, asyncio.TimeoutError):
             return False
         if head is None:
+            return False
+        if has_ambiguous_length(head):
+            await self._refuse("Transfer-Encoding beside Content-Length, or in HTTP/1.0", 400)
             return False
         self.busy = True
         try:
@@ -117,8 +120,10 @@ class Connection:
         response = await self._until_done(exchange)
         if response is None:
             return False
+        # A client that still waits to be asked for its body may send it or not: nothing can follow.
+        unasked = self._http.they_are_waiting_for_100_continue
         await self._send(exchange, response)
-        return await self._finish()
+        return not unasked and await self._finish()
 
     async def _until_done(self, exchange: Exchange) -> Response | None:
         """The handler's response; None when the client left and the handler was one that may be cut short."""
@@ -175,8 +180,6 @@ class Connection:
     async def _finish(self) -> bool:
         """Reads what the handler left of the body, when it is little; whether another request can follow."""
         self._on_body_end = None
-        if self._http.they_are_waiting_for_100_continue:
-            return False
         if self._http.their_state is h11.SEND_BODY:
             with contextlib.suppress(InvalidParameter, asyncio.TimeoutError):
                 await asyncio.wait_for(self._skip_body(UNREAD_BODY_LIMIT), UNREAD_BODY_TIMEOUT)
@@ -286,12 +289,11 @@ class Connection:
             self._writer.write(data)
             await self._writer.drain()
 
-    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
+    async def _refuse(self, message: str, status: int) -> None:
         """Answers what is no request; then the connection is closed, for where the next one begins is unknown."""
         if self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
-        status = error.error_status_hint or 400
-        response = JsonResponse({"message": f"malformed request: {error}"}, status)
+        response = JsonResponse({"message": f"malformed request: {message}"}, status)
         headers = [("Content-Type", "application/json"), ("Connection", "close")]
         body = response.encoded()
         headers.append(("Content-Length", str(len(body))))

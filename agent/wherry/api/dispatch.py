@@ -56,7 +56,6 @@ class Exchange:
         self._peer = peer
         self._body = body
         self._target = head.target.decode("ascii", "surrogateescape")
-        self._names = [name for name, _ in head.headers]
         self.method = head.method.decode("ascii")
         self.headers: Mapping[str, str] = _headers(head)
         self.path = self._target.partition("?")[0]
@@ -88,8 +87,6 @@ class Exchange:
 
     async def _handled(self) -> Response:
         refused = guard.refusal(self.headers, self._body is not None, self._peer.subject is not None)
-        if refused is None and self._names.count(b"content-length") > 1:
-            refused = InvalidParameter("a request has one Content-Length")
         if refused is not None:
             raise refused
         path, version, query = _parse_target(self._target)

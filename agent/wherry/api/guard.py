@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from ipaddress import ip_address
 
+import h11
+
 from wherry.errors import Forbidden, InvalidParameter, WherryError
 
 # Names that clients put into Host when they speak over a unix socket or through "docker system dial-stdio".
@@ -16,6 +18,15 @@ _HOST_NAMES = frozenset(
 def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request's head says that a body follows."""
     return any(name == b"transfer-encoding" or (name == b"content-length" and value != b"0") for name, value in headers)
+
+
+def has_ambiguous_length(head: h11.Request) -> bool:
+    """Whether two readers could disagree on where the request ends (RFC 9112, 6.1 and 6.3).
+
+    h11 has refused lengths that differ and codings other than chunked, and has made one of lengths that are the same.
+    """
+    names = {name for name, _ in head.headers}
+    return b"transfer-encoding" in names and (b"content-length" in names or head.http_version < b"1.1")
 
 
 def refusal(headers: Mapping[str, str], has_body: bool, over_tls: bool) -> WherryError | None:
@@ -38,8 +49,6 @@ def refusal(headers: Mapping[str, str], has_body: bool, over_tls: bool) -> Wherr
             value=headers["host"],
             allowed="localhost, an IP address, docker or the path of the socket",
         )
-    if "content-length" in headers and "transfer-encoding" in headers:
-        return InvalidParameter("a request has either Content-Length or Transfer-Encoding")
     return None
 
 
