@@ -1,0 +1,201 @@
+"""The image endpoints of the Engine API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from wherry.api import distribution
+from wherry.api import image_json as render
+from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, StreamResponse
+from wherry.api.progress_stream import ProgressStream
+from wherry.api.router import Router
+from wherry.errors import InvalidParameter, Unsupported
+from wherry.images.progress import Progress, ProgressEvent
+from wherry.images.reference import join
+from wherry.registry.credentials import parse_registry_auth_header
+
+if TYPE_CHECKING:
+    from wherry.agent import Agent
+
+TAR = "application/x-tar"
+NEVER_TAGGED = "0001-01-01T00:00:00Z"
+
+
+def register(router: Router) -> None:
+    """Adds the routes of images, of the registry behind them, and of logins."""
+    router.add("GET", "/images/json", list_images)
+    router.add("POST", "/images/create", create)
+    router.add("POST", "/images/load", load)
+    router.add("POST", "/images/prune", prune)
+    router.add("GET", "/images/search", search)
+    router.add("GET", "/images/get", save_many)
+    router.add("GET", "/images/{name:path}/get", save_one)
+    router.add("GET", "/images/{name:path}/json", inspect)
+    router.add("GET", "/images/{name:path}/history", history)
+    router.add("POST", "/images/{name:path}/tag", tag)
+    router.add("POST", "/images/{name:path}/push", push)
+    router.add("DELETE", "/images/{name:path}", remove)
+    distribution.register(router)
+
+
+async def list_images(agent: Agent, request: Request) -> Response:
+    """GET /images/json"""
+    if request.query.flag("manifests"):
+        raise Unsupported("not supported: manifests, the list of an image's platforms; one platform is kept here")
+    filters = request.query.filters()
+    if old := request.query.text("filter"):  # before 1.28 the name had a parameter of its own
+        filters.setdefault("reference", []).append(old)
+    shared = request.query.flag("shared-size")
+    return JsonResponse(
+        [
+            render.summary(image, request.version, shared_size=agent.images.shared_size(image) if shared else -1)
+            for image in agent.images.list(filters)
+        ]
+    )
+
+
+async def create(agent: Agent, request: Request) -> Response:
+    """POST /images/create: pull or import."""
+    query = request.query
+    if query.text("fromImage"):
+        return await _pull(agent, request)
+    source = query.text("fromSrc")
+    if not source:
+        raise InvalidParameter("fromImage or fromSrc is required", field="fromImage")
+    if source != "-":
+        raise Unsupported(f"not supported: fromSrc={source}; send the archive itself with fromSrc=-")
+    image = await agent.images.import_archive(
+        request.chunks(),
+        repository=query.text("repo"),
+        tag=query.text("tag"),
+        message=query.text("message"),
+        changes=query.many("changes"),
+        platform=query.text("platform") or None,
+    )
+    return StreamResponse(_lines(ProgressEvent(image.id)))
+
+
+async def _pull(agent: Agent, request: Request) -> Response:
+    query = request.query
+    reference = join(query.text("fromImage"), query.text("tag") or None)
+    if not reference.tag and not reference.digest:
+        raise Unsupported(f"not supported: pulling all tags of {reference.familiar}; name a tag")
+    auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
+    platform = platform_text(query.text("platform"))
+
+    async def work(progress: Progress) -> object:
+        return await agent.images.pull(reference, auth=auth, platform=platform, progress=progress)
+
+    return await ProgressStream(work).response()
+
+
+async def load(agent: Agent, request: Request) -> Response:
+    """POST /images/load: the archive is read whole before anything is answered."""
+    events: list[ProgressEvent] = []
+    quiet = request.query.flag("quiet")
+
+    def note(event: ProgressEvent) -> None:
+        if event.stream or not (quiet or event.current is not None):
+            events.append(event)
+
+    await agent.images.load(request.chunks(), note, platform_text(request.query.text("platform")))
+    return StreamResponse(_lines(*events))
+
+
+async def _lines(*events: ProgressEvent) -> AsyncIterator[bytes]:
+    for event in events:
+        yield render.progress_line(event)
+
+
+async def save_many(agent: Agent, request: Request) -> Response:
+    """GET /images/get"""
+    _refuse_platform(request)
+    return StreamResponse(agent.images.save(request.query.many("names")), TAR)
+
+
+async def save_one(agent: Agent, request: Request) -> Response:
+    """GET /images/NAME/get"""
+    _refuse_platform(request)
+    return StreamResponse(agent.images.save([request.params["name"]]), TAR)
+
+
+def _refuse_platform(request: Request) -> None:
+    if request.query.text("platform"):
+        raise Unsupported("not supported: platform; the store keeps one platform of an image")
+
+
+async def inspect(agent: Agent, request: Request) -> Response:
+    """GET /images/NAME/json"""
+    _refuse_platform(request)
+    if request.query.flag("manifests"):
+        raise Unsupported("not supported: manifests, the list of an image's platforms; one platform is kept here")
+    image = agent.images.find(request.params["name"])
+    tagged = NEVER_TAGGED
+    if image.last_tagged is not None:
+        tagged = datetime.fromtimestamp(image.last_tagged, timezone.utc).isoformat().replace("+00:00", "Z")
+    return JsonResponse(render.inspect(image, agent.images.layer_directories(image), tagged, request.version))
+
+
+async def history(agent: Agent, request: Request) -> Response:
+    """GET /images/NAME/history"""
+    _refuse_platform(request)
+    image = agent.images.find(request.params["name"])
+    return JsonResponse([render.history_row(row) for row in agent.images.history(image)])
+
+
+async def tag(agent: Agent, request: Request) -> Response:
+    """POST /images/NAME/tag"""
+    image = agent.images.find(request.params["name"])
+    if not request.query.text("repo"):
+        raise InvalidParameter("repository name is required", field="repo")
+    await agent.images.tag(image, request.query.text("repo"), request.query.text("tag"))
+    return EmptyResponse(201)
+
+
+async def push(agent: Agent, request: Request) -> Response:
+    """POST /images/NAME/push"""
+    _refuse_platform(request)
+    auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
+    name, chosen = request.params["name"], request.query.text("tag") or None
+
+    async def work(progress: Progress) -> object:
+        return await agent.images.push(name, chosen, auth=auth, progress=progress)
+
+    return await ProgressStream(work).response()
+
+
+async def remove(agent: Agent, request: Request) -> Response:
+    """DELETE /images/NAME"""
+    if request.query.many("platforms"):
+        raise Unsupported("not supported: platforms; the store keeps one platform of an image")
+    removals = await agent.images.remove(
+        request.params["name"], force=request.query.flag("force"), no_prune=request.query.flag("noprune")
+    )
+    return JsonResponse([render.removal(item) for item in removals])
+
+
+async def prune(agent: Agent, request: Request) -> Response:
+    """POST /images/prune"""
+    result = await agent.images.prune(request.query.filters())
+    removed = [render.removal(item) for item in result.removed]
+    return JsonResponse({"ImagesDeleted": removed or None, "SpaceReclaimed": result.reclaimed})
+
+
+async def search(agent: Agent, request: Request) -> Response:
+    """GET /images/search"""
+    raise Unsupported("not supported: /images/search; search on the registry's own page")
+
+
+def platform_text(text: str) -> str | None:
+    """A platform parameter in either form, ``os/arch/variant`` or the JSON that newer clients send."""
+    if not text.startswith("{"):
+        return text or None
+    try:
+        body: Any = json.loads(text)
+        parts = [body.get(key) or "" for key in ("os", "architecture", "variant")]
+        return "/".join(part for part in parts if part)
+    except (ValueError, TypeError, AttributeError):
+        raise InvalidParameter("not a platform", field="platform", value=text) from None

@@ -1,0 +1,220 @@
+"""``docker load``: archives of images in Docker's form and as OCI layouts.
+
+The upload is spooled to disk, because the documents that explain it stand at its end. Bytes are taken as they are,
+so an image that was saved here has the same manifest digest after loading. Nothing is extracted by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wherry.aio import in_thread
+from wherry.errors import InvalidParameter
+from wherry.images import manifest as manifests
+from wherry.images import platform as platforms
+from wherry.images.compression import decompress, recognise, with_head
+from wherry.images.config_document import parse_config_document
+from wherry.images.manifest import (
+    CONFIG_MAX,
+    DOCUMENT_MAX,
+    LAYERS_MAX,
+    OCI_CONFIG,
+    OCI_LAYER,
+    Descriptor,
+    Index,
+    Manifest,
+    parse_document,
+    strict_json,
+)
+from wherry.images.platform import Platform
+from wherry.images.reference import Reference, parse
+from wherry.images.store import WRITE_SIZE, BlobStore
+from wherry.images.tar_index import Member, TarIndex
+
+IMAGES_MAX = 1000  # in one archive
+CONTAINERD_NAME = "io.containerd.image.name"
+OCI_NAME = "org.opencontainers.image.ref.name"
+
+
+@dataclass
+class FoundImage:
+    """An image that an archive holds; its blobs are in the store, its layers not yet unpacked."""
+
+    manifest: Manifest
+    descriptor: Descriptor
+    names: list[Reference] = field(default_factory=list)
+
+
+async def spool(chunks: AsyncIterator[bytes], store: BlobStore) -> Path:
+    """Writes an upload to a temporary file, decompressed; the caller removes it."""
+    head, whole = await with_head(chunks)
+    writer = store.writer()
+    try:
+        async for piece in decompress(whole, recognise(head)):
+            await writer.write(piece)
+        await writer.flush()
+    except BaseException:
+        writer.discard()
+        raise
+    writer.close()
+    return writer.path
+
+
+async def read_archive(path: Path, store: BlobStore, platform: Platform | None) -> list[FoundImage]:
+    """The images of a spooled archive, with their blobs brought into the store.
+
+    Errors: ``InvalidParameter`` for what is no archive of images, or one that contradicts itself.
+    """
+    index = await in_thread(TarIndex, path)
+    if index.find("index.json") is not None and index.find("oci-layout") is not None:
+        return await _read_layout(index, store, platform)
+    if index.find("manifest.json") is not None:
+        return await _read_docker(index, store)
+    if index.find("repositories") is not None:
+        raise InvalidParameter("the archive is in the retired form of Docker 1.9; save it again with a newer client")
+    raise InvalidParameter("the archive holds no images: neither manifest.json nor index.json is in it")
+
+
+async def _read_layout(index: TarIndex, store: BlobStore, platform: Platform | None) -> list[FoundImage]:
+    data = index.read("index.json", DOCUMENT_MAX) or b""
+    top = parse_document(data, manifests.OCI_INDEX, "index.json")
+    if not isinstance(top, Index):
+        raise InvalidParameter("index.json is not an index")
+    docker_names = _docker_names(index)
+    found: dict[str, FoundImage] = {}
+    for entry in top.manifests[:IMAGES_MAX]:
+        image = await _layout_image(index, store, entry, platform)
+        known = found.setdefault(image.descriptor.digest, image)
+        known.names += [*_layout_names(entry), *docker_names.get(image.manifest.config.digest, ())]
+    for image in found.values():
+        image.names = list(dict.fromkeys(image.names))
+    return list(found.values())
+
+
+async def _layout_image(index: TarIndex, store: BlobStore, entry: Descriptor, platform: Platform | None) -> FoundImage:
+    for _ in range(3):
+        data = index.read(_blob_name(entry.digest), DOCUMENT_MAX)
+        if data is None or len(data) != entry.size:
+            raise InvalidParameter(f"the archive lacks the manifest {entry.digest}, or has it in another size")
+        document = parse_document(data, entry.media_type, f"manifest {entry.digest}")
+        if isinstance(document, Manifest):
+            break
+        entry = manifests.select(document, platform or platforms.host())
+    else:
+        raise InvalidParameter("the index in the archive is nested too deeply")
+    if store.write(data) != entry.digest:
+        raise InvalidParameter(f"manifest verification failed for digest {entry.digest}")
+    for descriptor in (document.config, *document.layers):
+        await _take_blob(index, store, descriptor)
+    return FoundImage(document, Descriptor(document.media_type, entry.digest, len(data)))
+
+
+async def _take_blob(index: TarIndex, store: BlobStore, descriptor: Descriptor) -> None:
+    if store.has(descriptor.digest, descriptor.size):
+        return
+    member = index.find(_blob_name(descriptor.digest))
+    if member is None or member.size != descriptor.size:
+        raise InvalidParameter(f"the archive lacks the blob {descriptor.digest}, or has it in another size")
+    digest, _ = await store.save_stream(_content(index, member))
+    if digest != descriptor.digest:
+        raise InvalidParameter(f"blob verification failed for digest {descriptor.digest}: it is {digest}")
+
+
+async def _content(index: TarIndex, member: Member) -> AsyncIterator[bytes]:
+    with index.path.open("rb") as file:
+        file.seek(member.offset)
+        left = member.size
+        while left:
+            piece = await in_thread(file.read, min(WRITE_SIZE, left))
+            if not piece:
+                raise InvalidParameter("the archive ends early")
+            left -= len(piece)
+            yield piece
+
+
+def _blob_name(digest: str) -> str:
+    return f"blobs/sha256/{digest.removeprefix('sha256:')}"
+
+
+def _layout_names(entry: Descriptor) -> list[Reference]:
+    """The names that an index entry gives: containerd's whole one, else OCI's when that is whole too."""
+    annotations = dict(entry.annotations)
+    for key in (CONTAINERD_NAME, OCI_NAME):
+        text = annotations.get(key, "")
+        if ":" in text or "/" in text:
+            try:
+                return [parse(text).with_default_tag()]
+            except InvalidParameter:
+                continue
+    return []
+
+
+def _docker_names(index: TarIndex) -> dict[str, list[Reference]]:
+    """Names by configuration digest, from the manifest.json that Docker puts beside an OCI layout."""
+    if index.find("manifest.json") is None:
+        return {}
+    found: dict[str, list[Reference]] = {}
+    for entry in _docker_entries(index):
+        config = entry["Config"].rpartition("/")[2].removesuffix(".json")
+        found.setdefault(f"sha256:{config}", []).extend(_docker_tags(entry))
+    return found
+
+
+def _docker_entries(index: TarIndex) -> list[dict[str, Any]]:
+    data = index.read("manifest.json", DOCUMENT_MAX) or b""
+    entries = strict_json(b'{"images":' + data + b"}", "manifest.json", DOCUMENT_MAX + 16)["images"]
+    if not isinstance(entries, list) or len(entries) > IMAGES_MAX:
+        raise InvalidParameter(f"manifest.json must be a list of at most {IMAGES_MAX} images")
+    for entry in entries:
+        layers = entry.get("Layers") if isinstance(entry, dict) else None
+        if not isinstance(layers, list) or not all(isinstance(name, str) for name in layers):
+            raise InvalidParameter("manifest.json: Layers must be a list of names")
+        if not isinstance(entry.get("Config"), str) or len(layers) > LAYERS_MAX:
+            raise InvalidParameter("manifest.json: Config must be a name, and Layers not too long")
+    return entries
+
+
+def _docker_tags(entry: dict[str, Any]) -> list[Reference]:
+    tags = entry.get("RepoTags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise InvalidParameter("manifest.json: RepoTags must be a list of names")
+    return [parse(tag).with_default_tag() for tag in tags]
+
+
+async def _read_docker(index: TarIndex, store: BlobStore) -> list[FoundImage]:
+    return [await _docker_image(index, store, entry) for entry in _docker_entries(index)]
+
+
+async def _docker_image(index: TarIndex, store: BlobStore, entry: dict[str, Any]) -> FoundImage:
+    config = index.read(entry["Config"], CONFIG_MAX)
+    if config is None:
+        raise InvalidParameter(f"the archive lacks {entry['Config']}")
+    document = parse_config_document(config)
+    if len(document.diff_ids) != len(entry["Layers"]):
+        raise InvalidParameter(
+            f"invalid manifest, layers length mismatch: expected {len(document.diff_ids)}, got {len(entry['Layers'])}"
+        )
+    layers = []
+    for name, diff_id in zip(entry["Layers"], document.diff_ids, strict=True):
+        layers.append(await _docker_layer(index, store, name, diff_id))
+    config_digest = store.write(config)
+    data = manifests.build_manifest(Descriptor(OCI_CONFIG, config_digest, len(config)), tuple(layers))
+    manifest = parse_document(data)
+    assert isinstance(manifest, Manifest)
+    return FoundImage(manifest, Descriptor(manifest.media_type, store.write(data), len(data)), _docker_tags(entry))
+
+
+async def _docker_layer(index: TarIndex, store: BlobStore, name: str, diff_id: str) -> Descriptor:
+    member = index.find(name)
+    if member is None:
+        raise InvalidParameter(f"the archive lacks the layer {name}")
+    if store.has(diff_id, member.size):  # stored plain: its digest is its diff ID
+        return Descriptor(OCI_LAYER, diff_id, member.size)
+    with index.path.open("rb") as file:
+        file.seek(member.offset)
+        kind = recognise(file.read(min(member.size, 6)))
+    digest, size = await store.save_stream(_content(index, member))
+    return Descriptor(OCI_LAYER + (f"+{kind}" if kind else ""), digest, size)

@@ -1,0 +1,164 @@
+"""Unpacked layers: one directory a chain ID, made by the C core, shared by every image and container above it.
+
+A layer appears by rename of ``.tmp-…`` and is then recorded. It is not flushed file by file, because its blob can
+make it again: ``settle`` waits for the disk in the background, and a layer that a power cut caught before that is
+unpacked anew at the next start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from wherry.aio import in_thread
+from wherry.errors import SystemFailure
+from wherry.registry.errors import DigestMismatch
+from wherry.state.images import ImageTable, LayerRow
+
+UNPACKED_MAX = 64 * 1024**3  # bytes of one layer; a compressed stream can claim any amount
+FREE_KEPT = 256 * 1024**2  # bytes of the disk that unpacking leaves free
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+log = logging.getLogger(__name__)
+
+
+class LayerStore:
+    """The directories below ``layers/``, and their rows."""
+
+    def __init__(self, root: Path, table: ImageTable) -> None:
+        self._root = root
+        self._table = table
+        self._rows: dict[str, LayerRow] = {}
+        self._unsettled: set[str] = set()
+        self._boot = ""
+
+    def prepare(self) -> list[LayerRow]:
+        """Sweeps what a crash left behind; returns the rows of layers that must be unpacked anew."""
+        self._root.mkdir(mode=0o710, parents=True, exist_ok=True)
+        self._boot = BOOT_ID.read_text(encoding="ascii").strip()
+        lost = []
+        for row in self._table.layers():
+            caught = not row.settled and row.boot_id != self._boot
+            if caught or not self.directory(row.chain_id).is_dir():
+                self._table.drop_layer(row.chain_id)
+                lost.append(row)
+            else:
+                self._rows[row.chain_id] = row
+        known = {chain_id.removeprefix("sha256:") for chain_id in self._rows}
+        for entry in self._root.iterdir():
+            if entry.name not in known:
+                log.info("removing the leftover layer directory %s", entry.name)
+                shutil.rmtree(entry, ignore_errors=True)
+        self._unsettled = {row.chain_id for row in self._rows.values() if not row.settled}
+        return lost
+
+    def directory(self, chain_id: str) -> Path:
+        """The layer's root directory."""
+        return self._root / chain_id.removeprefix("sha256:") / "diff"
+
+    def has(self, chain_id: str) -> bool:
+        """Whether the layer is unpacked."""
+        return chain_id in self._rows
+
+    def known(self) -> list[str]:
+        """Chain IDs of all unpacked layers."""
+        return list(self._rows)
+
+    def size(self, chain_id: str) -> int:
+        """Bytes of the unpacked layer; 0 for one that is not there."""
+        row = self._rows.get(chain_id)
+        return row.size if row else 0
+
+    async def unpack(self, chain_id: str, diff_id: str, blob: Path) -> LayerRow:
+        """Unpacks a verified blob as the layer; its uncompressed digest must be ``diff_id``.
+
+        Errors: ``DigestMismatch``, ``SystemFailure`` when the disk is full, and what the core says of bad archives.
+        """
+        temporary = self._root / f".tmp-{secrets.token_hex(8)}"
+        try:
+            size = await in_thread(self._unpack_into, temporary, diff_id, blob)
+            temporary.rename(self._root / chain_id.removeprefix("sha256:"))
+        except BaseException:
+            await asyncio.shield(in_thread(shutil.rmtree, temporary, ignore_errors=True))
+            raise
+        return self._record(chain_id, diff_id, size)
+
+    def _record(self, chain_id: str, diff_id: str, size: int) -> LayerRow:
+        row = LayerRow(chain_id, diff_id, size, self._boot, False)
+        self._table.set_layer(row)
+        self._rows[chain_id] = row
+        self._unsettled.add(chain_id)
+        return row
+
+    async def measure(self, blob: Path) -> tuple[str, int, Callable[[str], LayerRow]]:
+        """Unpacks a blob whose diff ID is not known yet.
+
+        Returns the diff ID, the size, and a function that makes it the layer of a chain ID. For a base layer both
+        IDs are the same.
+        """
+        temporary = self._root / f".tmp-{secrets.token_hex(8)}"
+        try:
+            diff_id, size = await in_thread(self._run_core, temporary, blob)
+        except BaseException:
+            await asyncio.shield(in_thread(shutil.rmtree, temporary, ignore_errors=True))
+            raise
+
+        def adopt(chain_id: str) -> LayerRow:
+            if self.has(chain_id):
+                shutil.rmtree(temporary, ignore_errors=True)
+                return self._rows[chain_id]
+            temporary.rename(self._root / chain_id.removeprefix("sha256:"))
+            return self._record(chain_id, diff_id, size)
+
+        return diff_id, size, adopt
+
+    def _unpack_into(self, temporary: Path, diff_id: str, blob: Path) -> int:
+        found, size = self._run_core(temporary, blob)
+        if found != diff_id:
+            raise DigestMismatch(f"layer verification failed: its content is {found}, the image says {diff_id}")
+        return size
+
+    def _run_core(self, temporary: Path, blob: Path) -> tuple[str, int]:
+        from wherry import native
+
+        target = temporary / "diff"
+        temporary.mkdir(mode=0o710)
+        target.mkdir(mode=0o755)
+        space = os.statvfs(self._root)
+        allowed = min(UNPACKED_MAX, space.f_bavail * space.f_frsize - FREE_KEPT)
+        if allowed <= 0:
+            raise SystemFailure(f"no space left below {self._root} to unpack a layer")
+        source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            unpacked = native.unpack_layer(source, target, max_bytes=allowed)
+        finally:
+            os.close(source)
+        return unpacked.diff_id, unpacked.size
+
+    async def remove(self, chain_id: str) -> int:
+        """Removes a layer; returns the bytes that became free."""
+        row = self._rows.pop(chain_id, None)
+        self._unsettled.discard(chain_id)
+        self._table.drop_layer(chain_id)
+        doomed = self._root / f".tmp-{secrets.token_hex(8)}"
+        try:
+            (self._root / chain_id.removeprefix("sha256:")).rename(doomed)
+        except FileNotFoundError:
+            return 0
+        # Out of sight at once; the slow part cannot meet a pull that brings the same layer again.
+        await in_thread(shutil.rmtree, doomed, ignore_errors=True)
+        return row.size if row else 0
+
+    async def settle(self) -> None:
+        """Waits until all layers unpacked so far are on the disk, and notes it."""
+        waiting = sorted(self._unsettled)
+        if not waiting:
+            return
+        await in_thread(os.sync)
+        self._unsettled.difference_update(waiting)
+        self._table.settle_layers(waiting)

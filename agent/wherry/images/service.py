@@ -1,0 +1,473 @@
+"""The door to images: every operation on them, as docs/internals.md lists it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+
+from wherry.config import Config
+from wherry.errors import InvalidParameter, NotFound, WherryError
+from wherry.events import Events
+from wherry.images import archive_load, archive_save, listing
+from wherry.images import platform as platforms
+from wherry.images.archive_import import import_root
+from wherry.images.catalogue import Catalogue
+from wherry.images.collector import Collector
+from wherry.images.config_document import chain_ids, parse_config_document
+from wherry.images.fetch import Fetcher
+from wherry.images.layers import LayerStore
+from wherry.images.leases import Leases
+from wherry.images.manifest import CONFIG_MAX, Descriptor
+from wherry.images.model import (
+    ContainerRef,
+    Deleted,
+    HistoryRow,
+    Image,
+    PruneResult,
+    PullResult,
+    RemoteImage,
+    Removal,
+    Untagged,
+)
+from wherry.images.platform import Platform
+from wherry.images.progress import Progress, ProgressEvent, ignore
+from wherry.images.pull import Puller, Resolved, check_layers, resolve
+from wherry.images.push import Pusher
+from wherry.images.reference import Reference, join, parse
+from wherry.images.removal import Remover
+from wherry.images.store import BlobStore
+from wherry.paths import Paths
+from wherry.registry.client import RegistryClient
+from wherry.registry.credentials import Credentials, registry_of_address
+from wherry.registry.errors import AccessDenied, Unreachable
+from wherry.registry.mirrors import Mirrors, RegistrySettings
+from wherry.registry.proxies import ProxySettings
+from wherry.registry.transport import HttpClient
+from wherry.state.database import Database
+from wherry.state.images import ImageRow, ImageTable
+from wherry.state.mirrors import MirrorTable
+
+DOCKER_CERTIFICATES = Path("/etc/docker/certs.d")
+
+log = logging.getLogger(__name__)
+
+
+def _nobody(_image_id: str) -> Sequence[ContainerRef]:
+    return ()
+
+
+class Images:
+    """All images of one agent. ``in_use`` tells which containers use an image; the composition root sets it."""
+
+    def __init__(self, config: Config, paths: Paths, database: Database, events: Events) -> None:
+        self.in_use: Callable[[str], Sequence[ContainerRef]] = _nobody
+        self._events = events
+        table = ImageTable(database)
+        self._store = BlobStore(paths.images)
+        self._layers = LayerStore(paths.layers, table)
+        self._leases = Leases()
+        self._catalogue = Catalogue(table, self._store, self._layers)
+        self._collector = Collector(self._catalogue, self._store, self._layers, self._leases)
+        self._puller = Puller(self._store, self._layers, self._leases, config.max_concurrent_downloads)
+        self._remover = Remover(self._catalogue, self._users_of)
+        self._mirror_table = MirrorTable(database)
+        self._background: set[asyncio.Task[None]] = set()
+        self.reconfigure(config)
+
+    def reconfigure(self, config: Config) -> None:
+        """Takes over what the configuration says of registries; what runs goes on as it began."""
+        settings = RegistrySettings(
+            hub_mirrors=config.registry_mirrors,
+            insecure=config.insecure_registries,
+            certificate_directories=(config.config_file.parent / "certs.d", DOCKER_CERTIFICATES),
+            max_attempts=config.max_download_attempts,
+        )
+        self.mirrors = Mirrors(settings, self._mirror_table)
+        own = ProxySettings(config.http_proxy, config.https_proxy, config.no_proxy)
+        self._http = HttpClient(own.over(ProxySettings.from_environment()))
+
+    async def start(self) -> None:
+        """Reads the record, makes good what a power cut took, and gives back what nobody needs."""
+        self._store.prepare()
+        lost = {row.chain_id for row in self._layers.prepare()}
+        self._catalogue.load()
+        for image in self._catalogue.all():
+            await self._restore(image, lost)
+        self._catalogue.load()
+        await self._collector.collect()
+
+    async def _restore(self, image: Image, lost: set[str]) -> None:
+        for layer, chain_id, diff_id in zip(image.layers, image.chain_ids, image.diff_ids, strict=True):
+            if self._layers.has(chain_id):
+                continue
+            log.warning("image %s: unpacking layer %s again%s", image.id, chain_id, " (lost)" * (chain_id in lost))
+            try:
+                await self._layers.unpack(chain_id, diff_id, self._store.path(layer.digest))
+            except (WherryError, OSError) as error:
+                log.error("image %s cannot be used; pull or load it again: %s", image.id, error)
+                return
+
+    async def stop(self) -> None:
+        """Ends what goes on in the background."""
+        for task in tuple(self._background):
+            await asyncio.gather(task, return_exceptions=True)
+        self._http.close()
+
+    def _users_of(self, image_id: str) -> Sequence[ContainerRef]:
+        return self.in_use(image_id)  # looked up at each call: the composition root sets it late
+
+    # ---- reading
+
+    def find(self, name_or_id: str) -> Image:
+        """The image of a name, digest, ID or the beginning of an ID. Errors: ``NotFound``."""
+        return self._catalogue.find(name_or_id)
+
+    def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> Sequence[Image]:
+        """The images that pass the filters of ``docker images``, the newest first."""
+        selection = listing.Selection(filters or {}, self.find)
+        return selection.apply(self._catalogue.all(), self._names)
+
+    def _names(self, image: Image) -> Sequence[Reference]:
+        return self._catalogue.references_of(image)[0]
+
+    def names(self, image: Image) -> tuple[str, ...]:
+        """The image's tags now, in their familiar form; ``image`` may be an older reading of it."""
+        current = self._catalogue.get(image.id)
+        return current.repo_tags if current else ()
+
+    def history(self, image: Image) -> Sequence[HistoryRow]:
+        """The steps that made it, the newest first."""
+        return listing.history_rows(image)
+
+    def layer_directories(self, image: Image) -> Sequence[Path]:
+        """The directories of its layers, the lowest first."""
+        return [self._layers.directory(chain_id) for chain_id in image.chain_ids]
+
+    def shared_size(self, image: Image) -> int:
+        """Bytes of its layers that other images have too."""
+        others = {chain for other in self._catalogue.all() if other.id != image.id for chain in other.chain_ids}
+        return sum(size for chain, size in zip(image.chain_ids, image.layer_sizes, strict=True) if chain in others)
+
+    def disk_usage(self) -> int:
+        """Bytes of all unpacked layers, each counted once."""
+        return sum(self._layers.size(chain_id) for chain_id in self._layers.known())
+
+    # ---- registries
+
+    async def pull(
+        self,
+        reference: Reference,
+        *,
+        auth: Credentials | None = None,
+        platform: str | None = None,
+        progress: Progress = ignore,
+    ) -> PullResult:
+        """Brings an image by tag or digest, through the mirrors first.
+
+        Errors: ``NotFound`` with Docker's wording, ``Unreachable``, ``DigestMismatch``, ``InvalidParameter`` for
+        malformed documents; nothing is tagged then.
+        """
+        reference = reference.with_default_tag()
+        wanted = platforms.parse(platform) if platform else None
+        fetcher = Fetcher(self.mirrors, self._http, reference, auth, progress)
+        try:
+            return await self._pull(fetcher, wanted, progress)
+        except (Unreachable, asyncio.CancelledError):
+            raise  # what has arrived stays, for the next attempt to resume
+        except Exception:
+            await self._collector.collect()
+            raise
+
+    async def _pull(self, fetcher: Fetcher, wanted: Platform | None, progress: Progress) -> PullResult:
+        reference = fetcher.reference
+        resolved = await resolve(fetcher, wanted)
+        progress(ProgressEvent(f"Pulling from {_remote_name(reference)}", reference.digest or reference.tag or ""))
+        manifest = resolved.manifest
+        with self._leases.hold(manifest.config.digest, *(layer.digest for layer in manifest.layers)):
+            document = await self._puller.config(fetcher, resolved, wanted)
+            with self._leases.hold(*chain_ids(document.diff_ids)):
+                await self._puller.layers(fetcher, manifest, document, progress)
+                return self._record_pull(fetcher, resolved, progress)
+
+    def _record_pull(self, fetcher: Fetcher, resolved: Resolved, progress: Progress) -> PullResult:
+        reference = fetcher.reference
+        image_id = resolved.manifest.config.digest
+        named = resolved.named
+        before = self._catalogue.by_reference(reference)
+        self._store.write(resolved.answer.data)
+        index = self._store.write(named.data) if named.digest != resolved.answer.digest else None
+        descriptor = resolved.descriptor
+        row = ImageRow(image_id, descriptor.digest, descriptor.media_type, descriptor.size, index, time.time())
+        image = self._catalogue.add(row, [reference], [(reference.repository, named.digest)])
+        changed = before is None or before.id != image.id
+        self._note_settling()
+        progress(ProgressEvent(f"Digest: {named.digest}"))
+        for name in dict.fromkeys(served.endpoint for served in fetcher.served):
+            mirror = next(served.mirror for served in fetcher.served if served.endpoint == name)
+            parts = ", ".join(_counted(fetcher, name))
+            progress(ProgressEvent(f"Served by {'mirror ' if mirror else ''}{name}: {parts}"))
+        news = "Downloaded newer image for" if changed else "Image is up to date for"
+        progress(ProgressEvent(f"Status: {news} {reference.familiar}"))
+        self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_repository})
+        return PullResult(image, named.digest, changed, tuple(fetcher.served))
+
+    async def resolve_remote(
+        self, reference: Reference, *, auth: Credentials | None = None, platform: str | None = None
+    ) -> RemoteImage:
+        """What a pull would bring now, found out by asking for manifests only.
+
+        Errors: as ``pull``.
+        """
+        reference = reference.with_default_tag()
+        fetcher = Fetcher(self.mirrors, self._http, reference, auth, ignore)
+        resolved = await resolve(fetcher, platforms.parse(platform) if platform else None)
+        return RemoteImage(
+            digest=resolved.named.digest,
+            image_id=resolved.manifest.config.digest,
+            manifest_digest=resolved.answer.digest,
+            media_type=resolved.named_type,
+            size=len(resolved.named.data),
+            platforms=resolved.platforms,
+            endpoint=fetcher.served[0].endpoint,
+        )
+
+    async def describe_remote(self, reference: Reference, *, auth: Credentials | None = None) -> RemoteImage:
+        """What ``docker manifest`` and compose ask for: digest and platforms of a name at its registry.
+
+        Errors: as ``pull``.
+        """
+        reference = reference.with_default_tag()
+        fetcher = Fetcher(self.mirrors, self._http, reference, auth, ignore)
+        resolved = await resolve(fetcher, None)
+        offered = resolved.platforms
+        if not offered:
+            with self._leases.hold(resolved.manifest.config.digest):
+                document = await self._puller.config(fetcher, resolved, None)
+            offered = (Platform(document.os, document.architecture, document.variant),)
+        return RemoteImage(
+            digest=resolved.named.digest,
+            image_id=resolved.manifest.config.digest,
+            manifest_digest=resolved.answer.digest,
+            media_type=resolved.named_type,
+            size=len(resolved.named.data),
+            platforms=offered,
+            endpoint=fetcher.served[0].endpoint,
+        )
+
+    async def push(
+        self, repository: str, tag: str | None, *, auth: Credentials | None = None, progress: Progress = ignore
+    ) -> None:
+        """Sends an image to the registry that its name begins with: one tag of it, or all that are here.
+
+        Errors: ``NotFound`` when there is no such tag here, ``AccessDenied``, ``Unreachable``.
+        """
+        name = join(repository, tag)
+        chosen = [name] if tag or name.tag else [
+            other for image in self._catalogue.all() for other in self._names(image)
+            if other.repository == name.repository
+        ]  # fmt: skip
+        images = [(other, self._catalogue.by_reference(other)) for other in chosen]
+        if not images or any(image is None for _, image in images):
+            raise NotFound(f"An image does not exist locally with the tag: {name.familiar_repository}")
+        candidate = self.mirrors.origin(name.repository, auth)
+        pusher = Pusher(
+            RegistryClient(self._http, candidate.endpoint, candidate.credentials), candidate.path, self._store
+        )
+        progress(ProgressEvent(f"The push refers to repository [{name.repository}]"))
+        for other, image in images:
+            if image is not None:
+                await self._push_one(pusher, other, image, progress)
+
+    async def _push_one(self, pusher: Pusher, name: Reference, image: Image, progress: Progress) -> None:
+        _, digests = self._catalogue.references_of(image)
+        with self._leases.hold(image.id, image.manifest.digest, *(layer.digest for layer in image.layers)):
+            known_at = [digest.path for digest in digests if digest.domain == name.domain]
+            await pusher.push(image, name.tag or "latest", known_at, progress)
+        if self._catalogue.get(image.id) is not None:
+            self._catalogue.add_digest(image, name.repository, image.manifest.digest)
+        self._events.publish("image", "push", name.familiar, {"name": name.familiar_repository})
+
+    async def login(self, credentials: Credentials) -> str:
+        """Checks credentials with the registry that they are for; returns what to tell the user.
+
+        Errors: ``AccessDenied``, ``Unreachable``.
+        """
+        registry = registry_of_address(credentials.server_address)
+        client = RegistryClient(self._http, self.mirrors.endpoint_of(registry), credentials)
+        try:
+            await client.ping()
+        except AccessDenied as error:
+            raise AccessDenied(f"login attempt to {client.base}v2/ failed: {error}") from error
+        return "Login Succeeded"
+
+    # ---- archives
+
+    async def import_archive(
+        self,
+        chunks: AsyncIterator[bytes],
+        *,
+        repository: str = "",
+        tag: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        platform: str | None = None,
+    ) -> Image:
+        """Makes an image of one layer out of a root file system archive.
+
+        Errors: ``InvalidParameter`` for a bad name, change or archive; nothing has changed then.
+        """
+        reference = _tag_reference(repository, tag) if repository else None
+        wanted = platforms.parse(platform) if platform else platforms.host()
+        with self._leases.freeze():
+            made = await import_root(
+                chunks,
+                self._store,
+                self._layers,
+                changes=changes,
+                message=message or "Imported from -",
+                platform=wanted,
+            )
+            row = _row(made.id, made.manifest)
+            image = self._catalogue.add(row, [reference] if reference else [], [])
+        self._note_settling()
+        self._events.publish("image", "import", image.id, {"name": reference.familiar if reference else image.id})
+        return image
+
+    async def load(
+        self, chunks: AsyncIterator[bytes], progress: Progress = ignore, platform: str | None = None
+    ) -> Sequence[str]:
+        """Loads the images of an archive; returns their names, or IDs where they have none.
+
+        Errors: ``InvalidParameter`` for an archive that is none or contradicts itself.
+        """
+        wanted = platforms.parse(platform) if platform else None
+        loaded: list[str] = []
+        with self._leases.freeze():
+            spooled = await archive_load.spool(chunks, self._store)
+            try:
+                for found in await archive_load.read_archive(spooled, self._store, wanted):
+                    loaded += await self._load_one(found, progress)
+            finally:
+                spooled.unlink(missing_ok=True)
+        self._note_settling()
+        return loaded
+
+    async def _load_one(self, found: archive_load.FoundImage, progress: Progress) -> Sequence[str]:
+        document = parse_config_document(self._store.read(found.manifest.config.digest, CONFIG_MAX))
+        check_layers(found.manifest, document)
+        rows = zip(found.manifest.layers, chain_ids(document.diff_ids), document.diff_ids, strict=True)
+        for layer, chain_id, diff_id in rows:
+            await self._puller.unpack(layer, chain_id, diff_id, progress)
+        image_id = found.manifest.config.digest
+        for name in found.names:
+            before = self._catalogue.by_reference(name)
+            if before is not None and before.id != image_id:
+                renamed = f"renaming the old one with ID {before.id} to empty string"
+                progress(ProgressEvent(stream=f"The image {name.familiar} already exists, {renamed}\n"))
+        self._catalogue.add(_row(image_id, found.descriptor), found.names, [])
+        labels = [name.familiar for name in found.names]
+        for label in labels or [image_id]:
+            progress(ProgressEvent(stream=f"Loaded image{'' if labels else ' ID'}: {label}\n"))
+            self._events.publish("image", "load", image_id, {"name": label})
+        return labels or [image_id]
+
+    def save(self, names: Sequence[str]) -> AsyncIterator[bytes]:
+        """An archive of images by names or IDs; a repository without a tag stands for its tag ``latest``.
+
+        Errors: ``NotFound``, before the first byte; ``InvalidParameter`` when no image is named.
+        """
+        if not names:
+            raise InvalidParameter("no images to save", field="names", allowed="at least one name or ID")
+        chosen: dict[str, tuple[Image, list[Reference]]] = {}
+        for text in names:
+            image = self.find(text)
+            _, listed = chosen.setdefault(image.id, (image, []))
+            wanted = _saved_name(text)
+            if wanted is not None and wanted in self._names(image) and wanted not in listed:
+                listed.append(wanted)
+        choices = [archive_save.Choice(image, tuple(listed)) for image, listed in chosen.values()]
+        return self._save(choices)
+
+    async def _save(self, choices: Sequence[archive_save.Choice]) -> AsyncIterator[bytes]:
+        with self._leases.freeze():
+            async for piece in archive_save.save(choices, self._store):
+                yield piece
+        for choice in choices:
+            self._events.publish("image", "save", choice.image.id, {"name": choice.image.id})
+
+    # ---- names and removal
+
+    async def tag(self, image: Image, repository: str, tag: str = "") -> Reference:
+        """Gives an image another name, which moves here when another image has it."""
+        reference = _tag_reference(repository, tag)
+        row = _row(image.id, image.manifest)
+        self._catalogue.add(row, [reference], [])
+        self._events.publish("image", "tag", image.id, {"name": reference.familiar})
+        return reference
+
+    async def remove(self, name: str, *, force: bool = False, no_prune: bool = False) -> Sequence[Removal]:
+        """Removes a name, and with an image's last name the image, its blobs and its layers that no other has.
+
+        ``no_prune`` keeps untagged parents, of which there are none here: images do not point at parents.
+        Errors: ``NotFound``, ``Conflict`` in Docker's words.
+        """
+        del no_prune
+        removals, gone = self._remover.remove(name, force=force)
+        if gone is not None:
+            layers, _ = await self._collector.collect()
+            removals += [Deleted(chain_id) for chain_id in reversed(gone.chain_ids) if chain_id in layers]
+        for removal in removals:
+            action, actor = ("untag", removal.name) if isinstance(removal, Untagged) else ("delete", removal.digest)
+            self._events.publish("image", action, actor, {"name": actor})
+        return removals
+
+    async def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
+        """Removes images that no container uses: the untagged ones, or with ``dangling=false`` all."""
+        test = listing.prune_test(filters or {})
+        removed: list[Removal] = []
+        for image in self._catalogue.all():
+            if test(image) and not self.in_use(image.id):
+                removals, _ = self._remover.remove(image.id, force=True)
+                removed += removals
+        layers, freed = await self._collector.collect()
+        removed += [Deleted(chain_id) for chain_id in layers]
+        if removed:
+            self._events.publish("image", "prune", "", {"reclaimed": str(freed)})
+        return PruneResult(tuple(removed), freed)
+
+    def _note_settling(self) -> None:
+        """Lets new layers reach the disk without anybody waiting for it."""
+        task = asyncio.create_task(self._layers.settle())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _row(image_id: str, manifest: Descriptor) -> ImageRow:
+    return ImageRow(image_id, manifest.digest, manifest.media_type, manifest.size, None, time.time())
+
+
+def _remote_name(reference: Reference) -> str:
+    """How Docker names the repository in the first line of a pull."""
+    return reference.path
+
+
+def _counted(fetcher: Fetcher, endpoint: str) -> Sequence[str]:
+    kinds = [served.what for served in fetcher.served if served.endpoint == endpoint]
+    return [f"{kinds.count(kind)} {kind}{'s' if kinds.count(kind) > 1 else ''}" for kind in dict.fromkeys(kinds)]
+
+
+def _tag_reference(repository: str, tag: str) -> Reference:
+    reference = join(repository, tag or None).with_default_tag()
+    if reference.digest:
+        raise InvalidParameter("refusing to create a tag with a digest reference")
+    return reference
+
+
+def _saved_name(text: str) -> Reference | None:
+    try:
+        return parse(text).with_default_tag()
+    except InvalidParameter:
+        return None

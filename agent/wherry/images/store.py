@@ -1,0 +1,235 @@
+"""The store on disk: an OCI image layout that skopeo and umoci read.
+
+Blobs are written below ``ingest/``, flushed, and renamed to their digest, so what lies under ``blobs/`` is whole and
+is what its name says, even after a power cut. ``index.json`` is written the same way after every change; it repeats
+what the database records, for other readers. Source: OCI image-spec ``image-layout.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterable
+from pathlib import Path
+from typing import Any
+
+from wherry.aio import in_thread
+from wherry.errors import SystemFailure
+from wherry.images.manifest import OCI_INDEX, Descriptor, descriptor_json
+
+WRITE_SIZE = 1024 * 1024  # bytes that are hashed and written in one visit to a thread
+PARTIAL_KEPT_SECONDS = 24 * 3600.0
+BLOB_MODE = 0o600
+
+
+class BlobWriter:
+    """Writes one blob into ``ingest/``, hashing on the way. Use ``BlobStore.writer``."""
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        self.path = path
+        self.size = 0
+        self._hash = hashlib.sha256()
+        self._pending: list[bytes] = []
+        self._pending_size = 0
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | (0 if resume else os.O_TRUNC)
+        self._fd = os.open(path, flags, BLOB_MODE)
+
+    @property
+    def digest(self) -> str:
+        """The digest of what has been written; call ``flush`` first."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+    async def take_up(self) -> None:
+        """Hashes what an earlier attempt left in the file and goes on behind it."""
+        await in_thread(self._read_back)
+
+    def _read_back(self) -> None:
+        while piece := os.read(self._fd, WRITE_SIZE):
+            self._hash.update(piece)
+            self.size += len(piece)
+
+    async def restart(self) -> None:
+        """Throws away what has been written."""
+        self._pending, self._pending_size, self.size = [], 0, 0
+        self._hash = hashlib.sha256()
+        await in_thread(os.ftruncate, self._fd, 0)
+        os.lseek(self._fd, 0, os.SEEK_SET)
+
+    async def write(self, piece: bytes) -> None:
+        """Takes bytes; they reach the file in larger portions."""
+        self._pending.append(piece)
+        self._pending_size += len(piece)
+        self.size += len(piece)
+        if self._pending_size >= WRITE_SIZE:
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Hands all bytes to the kernel."""
+        pieces, self._pending, self._pending_size = self._pending, [], 0
+        if pieces:
+            await in_thread(self._write_out, pieces)
+
+    def _write_out(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            self._hash.update(piece)
+            view = memoryview(piece)
+            try:
+                while view:
+                    view = view[os.write(self._fd, view) :]
+            except OSError as error:
+                raise SystemFailure(f"cannot write {self.path.parent}: {error.strerror}") from error
+
+    def sync(self) -> None:
+        """Waits until the bytes are on the disk."""
+        os.fdatasync(self._fd)
+
+    def close(self) -> None:
+        """Closes the file; it stays where it is."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def discard(self) -> None:
+        """Closes and removes the file."""
+        self.close()
+        self.path.unlink(missing_ok=True)
+
+
+class BlobStore:
+    """Blobs by digest, and the index of an OCI layout."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._blobs = root / "blobs" / "sha256"
+        self._ingest = root / "ingest"
+
+    def prepare(self) -> None:
+        """Makes the layout and removes what a crash left behind; young partial downloads stay, to be resumed."""
+        for directory in (self.root, self.root / "blobs", self._blobs, self._ingest):
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        marker = self.root / "oci-layout"
+        if not marker.exists():
+            self._replace(marker, b'{"imageLayoutVersion":"1.0.0"}')
+        oldest = time.time() - PARTIAL_KEPT_SECONDS
+        for leftover in self._ingest.iterdir():
+            if leftover.suffix != ".part" or leftover.stat().st_mtime < oldest:
+                leftover.unlink()
+
+    def path(self, digest: str) -> Path:
+        """Where a blob is, or would be."""
+        return self._blobs / digest.removeprefix("sha256:")
+
+    def has(self, digest: str, size: int | None = None) -> bool:
+        """Whether the blob is there (and of that size)."""
+        try:
+            found = self.path(digest).stat()
+        except FileNotFoundError:
+            return False
+        return size is None or found.st_size == size
+
+    def size(self, digest: str) -> int:
+        """Bytes of a blob."""
+        return self.path(digest).stat().st_size
+
+    def read(self, digest: str, limit: int) -> bytes:
+        """A small blob whole, verified again.
+
+        Errors: ``SystemFailure`` when it is missing, longer than ``limit`` bytes, or has rotted.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                data = file.read(limit + 1)
+        except OSError as error:
+            raise SystemFailure(f"blob {digest} cannot be read: {error.strerror}") from error
+        if len(data) > limit or hashlib.sha256(data).hexdigest() != digest.removeprefix("sha256:"):
+            raise SystemFailure(f"blob {digest} is damaged")
+        return data
+
+    def write(self, data: bytes) -> str:
+        """Stores a small blob and returns its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if not self.has(digest, len(data)):
+            self._replace(self.path(digest), data)
+        return digest
+
+    def writer(self) -> BlobWriter:
+        """A writer for a blob whose digest is not known yet."""
+        return BlobWriter(self._ingest / f"{secrets.token_hex(8)}.tmp")
+
+    def partial_writer(self, digest: str) -> BlobWriter:
+        """A writer for a blob of that digest, which goes on where an earlier one stopped; see ``take_up``."""
+        return BlobWriter(self._ingest / f"{digest.removeprefix('sha256:')}.part", resume=True)
+
+    async def commit(self, writer: BlobWriter) -> str:
+        """Makes what was written a blob; returns its digest."""
+        await writer.flush()
+        await in_thread(self._settle, writer)
+        return writer.digest
+
+    def _settle(self, writer: BlobWriter) -> None:
+        writer.sync()
+        writer.close()
+        writer.path.rename(self.path(writer.digest))
+        _sync_directory(self._blobs)
+
+    async def save_stream(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
+        """Stores a stream as a blob; returns digest and size in bytes."""
+        writer = self.writer()
+        try:
+            async for piece in chunks:
+                await writer.write(piece)
+            return await self.commit(writer), writer.size
+        except BaseException:
+            writer.discard()
+            raise
+
+    def remove(self, digest: str) -> int:
+        """Removes a blob; returns the bytes that became free."""
+        try:
+            size = self.size(digest)
+            self.path(digest).unlink()
+        except FileNotFoundError:
+            return 0
+        return size
+
+    def digests(self) -> list[str]:
+        """All blobs."""
+        return [f"sha256:{path.name}" for path in self._blobs.iterdir()]
+
+    def write_index(self, manifests: Iterable[tuple[Descriptor, str | None]]) -> None:
+        """Writes ``index.json``: a manifest a line, with the name that it has or ``None``."""
+        entries = []
+        for descriptor, name in manifests:
+            entry: dict[str, Any] = descriptor_json(descriptor)
+            if name is not None:
+                entry["annotations"] = {"org.opencontainers.image.ref.name": name}
+            entries.append(entry)
+        body = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+        self._replace(self.root / "index.json", json.dumps(body, separators=(",", ":")).encode())
+
+    def _replace(self, path: Path, data: bytes) -> None:
+        temporary = self._ingest / f"{secrets.token_hex(8)}.tmp"
+        try:
+            with temporary.open("xb") as file:
+                temporary.chmod(BLOB_MODE)
+                file.write(data)
+                file.flush()
+                os.fdatasync(file.fileno())
+            temporary.rename(path)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise SystemFailure(f"cannot write {path}: {error.strerror}") from error
+
+
+def _sync_directory(path: Path) -> None:
+    """Puts a rename on the disk (fsync(2), on directories)."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
