@@ -192,6 +192,10 @@ def _checked(config: Config) -> Config:
             "bridge and bip exclude each other",
             allowed="bip for the bridge that wherryd makes, bridge for one of yours",
         )
+    if config.tls and not config.tlsverify:
+        raise InvalidParameter(
+            "TLS without client certificates is not supported", field="tls", value="true", allowed="together with tlsverify"
+        )
     known = {"wherry-runtime", *config.runtimes}
     if config.default_runtime not in known:
         raise InvalidParameter(

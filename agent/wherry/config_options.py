@@ -339,6 +339,7 @@ FIXED: Mapping[str, Fixed] = {
     "log-format": Fixed(("text",), "text"),
     "rootless": Fixed((False,), "false: wherryd runs as root"),
     "userns-remap": Fixed(("",), "no remapping"),
+    "features": Fixed(({},), "no features: there is nothing to switch on"),
     "ipv6": Fixed((False,), "false: the default bridge is IPv4; networks can have IPv6"),
 }
 
@@ -358,7 +359,6 @@ REFUSED: Mapping[str, str] = {
     "cri-containerd": "no containerd is used",
     "default-gateway-v6": "networks can have IPv6 subnets, the default bridge has none",
     "default-network-opts": "options are given to each network",
-    "features": "there are no optional features",
     "fixed-cidr-v6": "networks can have IPv6 subnets, the default bridge has none",
     "host-gateway-ip": "the gateway of the default bridge is used",
     "host-gateway-ips": "the gateway of the default bridge is used",
@@ -369,20 +369,23 @@ REFUSED: Mapping[str, str] = {
     "network-control-plane-mtu": "there is no swarm",
     "network-diagnostic-port": "there is no swarm",
     "node-generic-resources": "there is no swarm",
-    "proxies": "set http-proxy, https-proxy and no-proxy at the top level",
     "storage-opts": "the storage driver has no options",
     "swarm-default-advertise-addr": "there is no swarm",
     "userland-proxy-path": "ports are published without proxy processes",
 }
 
 
+_PROXIES = ("http-proxy", "https-proxy", "no-proxy")
+
+
 def parse_all(raw: Mapping[str, object]) -> dict[str, Any]:
     """Fields of Config from keys of the file; raises InvalidParameter naming key, value and what is allowed."""
-    unknown = sorted(key for key in raw if key not in BY_KEY and key not in FIXED and key not in REFUSED)
+    known = {*BY_KEY, *FIXED, *REFUSED, "proxies"}
+    unknown = sorted(key for key in raw if key not in known)
     if unknown:
         raise InvalidParameter("the following directives don't match any configuration option: " + ", ".join(unknown))
     values = {}
-    for key, value in raw.items():
+    for key, value in _with_proxies(raw).items():
         if key in REFUSED:
             raise InvalidParameter("not supported by wherryd", field=key, value=value, allowed=REFUSED[key])
         if key in FIXED:
@@ -395,6 +398,16 @@ def parse_all(raw: Mapping[str, object]) -> dict[str, Any]:
         except _Wrong as wrong:
             raise InvalidParameter(wrong.args[0], field=key, value=value, allowed=wrong.args[1]) from None
     return values
+
+
+def _with_proxies(raw: Mapping[str, object]) -> Mapping[str, object]:
+    """daemon.json has the proxies in a group of their own; the flags have not."""
+    if "proxies" not in raw:
+        return raw
+    group = raw["proxies"]
+    if not isinstance(group, dict) or not set(group) <= set(_PROXIES):
+        raise InvalidParameter("is not a group of proxies", field="proxies", value=group, allowed=", ".join(_PROXIES))
+    return {**{key: value for key, value in raw.items() if key != "proxies"}, **group}
 
 
 def flag_value(option: Option, texts: list[str]) -> object:
