@@ -163,7 +163,8 @@ def choose_subnet(pools: Sequence[AddressPool], taken: Collection[Block], versio
             if not any(overlaps(block, other) for other in taken):
                 return Subnet(str(block))
     raise Unavailable(
-        f"could not find an available, non-overlapping IPv{version} address pool among the defaults to assign to the network"
+        f"could not find an available, non-overlapping IPv{version} address pool among the defaults "
+        "to assign to the network"
     )
 
 

@@ -25,7 +25,10 @@ _LINK_DIGITS = 7
 def make_endpoint(
     network: Network, request: EndpointRequest, taken: Collection[str], interfaces: Collection[str], instance: str
 ) -> Endpoint:
-    """Chooses all that the request leaves open. ``taken`` are the network's addresses, ``interfaces`` the container's."""
+    """Chooses all that the request leaves open.
+
+    ``taken`` are the addresses that the network has given out, ``interfaces`` the links that the container has.
+    """
     endpoint_id = new_id()
     if network.driver in _PLAIN_DRIVERS:
         return Endpoint(endpoint_id, network.id, network.name, "", "")

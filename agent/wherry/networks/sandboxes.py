@@ -142,7 +142,8 @@ class Sandboxes:
             mode = DEFAULT_NETWORK if self._registry.named(DEFAULT_NETWORK) else "none"
         chosen: list[Endpoint] = []
         for request in _requests(attachment, mode, self._registry):
-            chosen.append(self._endpoint(self._registry.find(request.network), request, chosen))
+            network = self._registry.find(mode if request.network == "default" else request.network)
+            chosen.append(self._endpoint(network, request, chosen))
         path = None if mode == "host" else str(self._path(attachment.container_id))
         sandbox = Sandbox(
             attachment.container_id, attachment.name, mode, path, tuple(chosen), requested_ports=attachment.ports
@@ -254,7 +255,11 @@ def _requests(attachment: Attachment, mode: str, registry: Registry) -> list[End
     if mode in JOINED_MODES:
         return [EndpointRequest(mode)]
     own = registry.find(mode)
-    asked = [(registry.find(request.network).id, request) for request in attachment.endpoints]
+    # Docker's command line names the network of mode "default" so in endpoint settings, too.
+    asked = [
+        ((own if request.network == "default" else registry.find(request.network)).id, request)
+        for request in attachment.endpoints
+    ]
     first = [request for network_id, request in asked if network_id == own.id]
     if len(first) > 1 or len({network_id for network_id, _request in asked}) < len(asked):
         raise Conflict(f"container {attachment.name} asks twice for one network")

@@ -1,0 +1,1 @@
+"""Volumes: directories that outlive containers, kept below the data root or mounted there from elsewhere."""
