@@ -74,15 +74,19 @@ class Paths:
         """Network namespaces of containers, kept by bind mounts."""
         return self.exec_root / "netns"
 
+    @property
+    def directories(self) -> tuple[Path, ...]:
+        """Everything below the two roots that belongs to the agent alone."""
+        kept = (self.images, self.layers, self.containers, self.volumes, self.temporary)
+        return (*kept, self.run_containers, self.runtime, self.netns)
+
     def create(self) -> None:
         """Makes all directories, with modes that keep other users of the host out."""
-        kept = (self.images, self.layers, self.containers, self.volumes, self.temporary)
-        private = (*kept, self.run_containers, self.runtime, self.netns)
         try:
             for root in (self.data_root, self.exec_root):
                 root.mkdir(mode=ROOT_MODE, parents=True, exist_ok=True)
                 root.chmod(ROOT_MODE)
-            for directory in private:
+            for directory in self.directories:
                 directory.mkdir(mode=PRIVATE_MODE, exist_ok=True)
         except OSError as error:
             raise SystemFailure(f"cannot make {error.filename}: {error.strerror}") from error

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from wherry import __version__, config
-from wherry.cli.daemon_options import parse
+from wherry.cli.daemon_options import Invocation, parse
 from wherry.errors import WherryError
 
 log = logging.getLogger("wherry.daemon")
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print("configuration OK", file=sys.stderr)
             return 0
         _prepare(settings)
-        _run(settings, invocation.flags)
+        _run(settings, invocation)
     except WherryError as error:
         print(f"wherryd: {error}", file=sys.stderr)
         return 1
@@ -60,14 +60,20 @@ def _level(settings: config.Config) -> int:
     return logging.DEBUG if settings.debug else _LEVELS[settings.log_level]
 
 
-def _run(settings: config.Config, flags: Mapping[str, object]) -> None:
+def _run(settings: config.Config, invocation: Invocation) -> None:
+    """Serves, or purges, as the only process that uses these roots."""
     from wherry.cli.pidfile import LockedFile
 
     settings.paths.create()
     with contextlib.ExitStack() as locks:
         locks.enter_context(LockedFile(settings.paths.lock, subject=f"data root {settings.data_root}", remove=False))
         locks.enter_context(LockedFile(settings.pid_path, subject=f"pid file {settings.pid_path}", remove=True))
-        asyncio.run(_serve(settings, flags))
+        if invocation.purge:
+            from wherry.cli.purge import purge
+
+            purge(settings)
+        else:
+            asyncio.run(_serve(settings, invocation.flags))
 
 
 async def _serve(settings: config.Config, flags: Mapping[str, object]) -> None:

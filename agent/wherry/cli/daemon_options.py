@@ -19,6 +19,7 @@ class Invocation:
 
     flags: dict[str, object]
     validate: bool
+    purge: bool = False
 
 
 def parse(arguments: Sequence[str] | None) -> Invocation:
@@ -36,7 +37,7 @@ def parse(arguments: Sequence[str] | None) -> Invocation:
     for key in (*FIXED, *REFUSED):
         if found[key] is not None:
             flags[key] = _plain(key, found[key])
-    return Invocation(flags, bool(found["validate"]))
+    return Invocation(flags, bool(found["validate"]), bool(found["purge"]))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("-v", "--version", action="version", version=f"Wherry version {__version__}")
     parser.add_argument("--validate", action="store_true", help="check the configuration and exit")
+    parser.add_argument(
+        "--purge", action="store_true", help="remove all containers, networks, images, volumes and records, and exit"
+    )
     parser.add_argument(
         "--config-file",
         dest="config-file",

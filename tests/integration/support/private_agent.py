@@ -36,6 +36,7 @@ class PrivateAgent:
         self.socket = self.exec_root / "wherry.sock"
         self.log = self.place / "log"
         self.settings = dict(settings or {})
+        self.extra_environment: dict[str, str] = {}
         self._holder: subprocess.Popen[bytes] | None = None
         self._agent: subprocess.Popen[bytes] | None = None
 
@@ -186,6 +187,7 @@ class PrivateAgent:
             "DOCKER_HOST": self.host,
             "DOCKER_CONFIG": str(self.place / ".docker"),
             "LC_ALL": "C.UTF-8",
+            **self.extra_environment,
         }
 
     # -- the end

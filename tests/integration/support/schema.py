@@ -72,7 +72,7 @@ def _translated(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     schema = {key: _translated(value) for key, value in node.items() if key not in {"example", "examples"}}
-    nullable = schema.get("x-nullable") or schema.get("type") in {"array", "object"}
+    nullable = schema.get("x-nullable") or schema.get("type") in ("array", "object")
     if nullable and isinstance(schema.get("type"), str):
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
