@@ -1,0 +1,187 @@
+"""A registry that misbehaves on request, and writes down every request that it sees with all headers.
+
+Run as a program in the namespace of a test: ``python -m tests.lab.faulty_registry HOST PORT FOLDER``. The folder has
+what ``image_content.Content.write`` makes, ``faults.json`` (read anew for every request) and ``requests.jsonl``.
+
+Faults, all keyed by what stands in the path (a digest or a tag):
+  flip           one byte of these is changed
+  append         these are followed by as many bytes as the number says (chunked, so no length betrays it)
+  claim          their Content-Length says this number
+  stall          after this many bytes of them nothing comes any more
+  cut            after this many bytes of them the connection is closed; once each
+  status         they are answered with this status; [status, times] ends after so many times
+  retry_after    seconds to say with such a status
+  types          they are served under this Content-Type
+  redirect       requests for them are sent to this URL, to which the path is appended
+Faults for all: "basic": "user:password" and "bearer": {"realm":…, "token":…} ask for credentials.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+STALL_SECONDS = 300
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Serves one folder."""
+
+    protocol_version = "HTTP/1.1"
+    folder: Path
+    counts: dict[str, int] = {}
+
+    def do_GET(self) -> None:
+        """Answers a GET."""
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        """Answers a HEAD."""
+        self._answer(body=False)
+
+    def do_POST(self) -> None:
+        """Takes nothing: uploads go to the real registry."""
+        self._note()
+        self._send(405, b"")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Requests are noted in the file instead."""
+
+    def _note(self) -> None:
+        line = {"method": self.command, "path": self.path, "headers": dict(self.headers.items())}
+        with (self.folder / "requests.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def _answer(self, *, body: bool) -> None:
+        self._note()
+        faults = self._faults()
+        path = self.path.partition("?")[0]
+        if path == "/token":
+            self._send(200, json.dumps({"token": faults["bearer"]["token"], "expires_in": 300}).encode())
+        elif not self._authorised(faults):
+            self._challenge(faults)
+        elif path == "/v2/":
+            self._send(200, b"{}")
+        else:
+            self._serve(path.rpartition("/")[2], path, faults, body)
+
+    def _faults(self) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = json.loads((self.folder / "faults.json").read_text())
+        except FileNotFoundError:
+            return {}
+        return found
+
+    def _authorised(self, faults: dict[str, Any]) -> bool:
+        given = self.headers.get("Authorization")
+        if "basic" in faults:
+            return given == "Basic " + base64.b64encode(faults["basic"].encode()).decode()
+        if "bearer" in faults:
+            return given == f"Bearer {faults['bearer']['token']}"
+        return True
+
+    def _challenge(self, faults: dict[str, Any]) -> None:
+        value = 'Basic realm="lab"'
+        if "bearer" in faults:
+            value = f'Bearer realm="{faults["bearer"]["realm"]}",service="lab"'
+        error = {"errors": [{"code": "UNAUTHORIZED", "message": "authentication required"}]}
+        self._send(401, json.dumps(error).encode(), [("WWW-Authenticate", value)])
+
+    def _serve(self, name: str, path: str, faults: dict[str, Any], body: bool) -> None:
+        if name in faults.get("redirect", {}):
+            self._send(307, b"", [("Location", faults["redirect"][name] + path)])
+            return
+        if self._refused(name, faults):
+            return
+        kind = "blobs" if "/blobs/" in path else "manifests"
+        known = json.loads((self.folder / "tags.json").read_text())
+        digest = known["tags"].get(name, name)
+        file = self.folder / kind / digest
+        if not file.exists():
+            code = "BLOB_UNKNOWN" if kind == "blobs" else "MANIFEST_UNKNOWN"
+            text = "blob unknown" if kind == "blobs" else "manifest unknown"
+            self._send(404, json.dumps({"errors": [{"code": code, "message": text}]}).encode())
+            return
+        data = bytearray(file.read_bytes())
+        if name in faults.get("flip", ()):
+            data[len(data) // 2] ^= 1
+        served = faults.get("types", {}).get(name) or known["types"].get(digest, "application/octet-stream")
+        self._content(name, bytes(data), served, faults, body)
+
+    def _refused(self, name: str, faults: dict[str, Any]) -> bool:
+        if name not in faults.get("status", {}):
+            return False
+        wanted = faults["status"][name]
+        status, times = wanted if isinstance(wanted, list) else (wanted, 1 << 30)
+        self.counts[name] = self.counts.get(name, 0) + 1
+        if self.counts[name] > times:
+            return False
+        extra = [("Retry-After", str(faults["retry_after"]))] if "retry_after" in faults else []
+        self._send(status, b"{}", extra)
+        return True
+
+    def _content(self, name: str, data: bytes, served: str, faults: dict[str, Any], body: bool) -> None:
+        offset = self._offset()
+        status, extra = (206, [("Content-Range", f"bytes {offset}-{len(data) - 1}/{len(data)}")]) if offset else (200, [])
+        data = data[offset:]
+        length = faults.get("claim", {}).get(name, len(data))
+        appended = faults.get("append", {}).get(name, 0)
+        self.send_response(status)
+        self.send_header("Content-Type", served)
+        for header, value in extra:
+            self.send_header(header, value)
+        if appended:
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        else:
+            self.send_header("Content-Length", str(length))
+        self.end_headers()
+        if not body:
+            return
+        self._send_body(name, data, faults)
+        for _ in range(0, appended, 65536):
+            self.wfile.write(b"\0" * 65536)
+
+    def _send_body(self, name: str, data: bytes, faults: dict[str, Any]) -> None:
+        if name in faults.get("stall", {}):
+            self.wfile.write(data[: faults["stall"][name]])
+            self.wfile.flush()
+            time.sleep(STALL_SECONDS)
+        cut = faults.get("cut", {}).get(name)
+        if cut is not None and not self.counts.get(f"cut {name}"):
+            self.counts[f"cut {name}"] = 1
+            self.wfile.write(data[:cut])
+            self.close_connection = True
+            return
+        self.wfile.write(data)
+
+    def _offset(self) -> int:
+        unit, _, span = self.headers.get("Range", "").partition("=")
+        return int(span.partition("-")[0]) if unit == "bytes" else 0
+
+    def _send(self, status: int, body: bytes, headers: list[tuple[str, str]] | None = None) -> None:
+        self.send_response(status)
+        for name, value in headers or []:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def main() -> None:
+    """Serves until killed."""
+    host, port, folder = sys.argv[1:4]
+    Handler.folder = Path(folder)
+    server = ThreadingHTTPServer((host, int(port)), Handler)
+    server.daemon_threads = True
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()
