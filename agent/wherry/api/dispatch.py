@@ -86,7 +86,7 @@ class Exchange:
             return JsonResponse({"message": f"internal error: {type(error).__name__}: {error}"}, 500)
 
     async def _handled(self) -> Response:
-        refused = guard.refusal(self.headers, self._body is not None, self._peer.subject is not None)
+        refused = guard.refusal(self.path, self.headers, self._body is not None, self._peer.subject is not None)
         if refused is not None:
             raise refused
         path, version, query = _parse_target(self._target)

@@ -14,6 +14,8 @@ _HOST_NAMES = frozenset(
     {"", "docker", "localhost", "unused", "api.moby.localhost", "docker.example.com", "wherry", "d", "http"}
 )
 
+_IMPORT = "/images/create"
+
 
 def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request's head says that a body follows."""
@@ -29,16 +31,18 @@ def has_ambiguous_length(head: h11.Request) -> bool:
     return b"transfer-encoding" in names and (b"content-length" in names or head.http_version < b"1.1")
 
 
-def refusal(headers: Mapping[str, str], has_body: bool, over_tls: bool) -> WherryError | None:
-    """Why a request is not served at all.
+def refusal(path: str, headers: Mapping[str, str], has_body: bool, over_tls: bool) -> WherryError | None:
+    """Why a request is not served at all. ``path`` is as sent, with or without a version.
 
     A web page can make a browser send requests to whatever the browser reaches: always with Origin, and without a
     preflight only with the simple content types. A page under a name that was rebound to this host sends that name.
-    Over TLS the certificate has settled which name was meant.
+    Over TLS the certificate has settled which name was meant. `docker import` sends its archive as text/plain: there
+    Origin and Host have to do.
     """
     if "origin" in headers:
         return Forbidden("requests from browsers are refused", field="Origin", value=headers["origin"])
-    if has_body and headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain":
+    simple = headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain"
+    if has_body and simple and not path.endswith(_IMPORT):
         return InvalidParameter(
             f"unsupported Content-Type header ({headers['content-type']}): must be 'application/json'"
         )
