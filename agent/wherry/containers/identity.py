@@ -7,15 +7,18 @@ never becomes user 0 (CVE-2024-40635).
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.errors import InvalidParameter
+from wherry import native
+from wherry.errors import InvalidParameter, SystemFailure
 
 LARGEST_ID = (1 << 31) - 1
 DATABASE_LIMIT = 1 << 20
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
 ReadFile = Callable[[str], bytes]
 """Reads a file inside the root file system; empty when there is none."""
 
@@ -122,12 +125,13 @@ def _entry_number(text: str) -> int | None:
 
 def reader_of(rootfs: Path) -> ReadFile:
     """Reads through libwherry inside ``rootfs``: no link or device of the image leads anywhere else."""
-    from wherry import native
 
     def read(path: str) -> bytes:
         try:
             return native.read_in_root(rootfs, path, DATABASE_LIMIT)
-        except FileNotFoundError:
-            return b""
+        except native.NativeError as error:
+            if error.errno in _ABSENT:
+                return b""
+            raise SystemFailure(f"cannot read {path} of the image: {error}") from error
 
     return read

@@ -7,12 +7,12 @@ text, ``None`` or an empty tuple means "not given"; sizes are bytes, times are R
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 NEVER = "0001-01-01T00:00:00Z"
 """The time that the Engine API shows for what has not happened."""
 
-DEFAULT_SHM_SIZE = 64 * 1024 * 1024
 DEFAULT_STOP_TIMEOUT = 10
 RUNNING_STATES = frozenset({"running", "paused", "restarting"})
 
@@ -142,6 +142,7 @@ class MountPoint:
     subpath: str = ""
     anonymous: bool = False
     copy_up: bool = False
+    create_source: bool = False
     options: tuple[str, ...] = ()
 
 
@@ -207,7 +208,7 @@ class HostConfig:
     security_opt: tuple[str, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     uts_mode: str = ""
-    shm_size: int = DEFAULT_SHM_SIZE
+    shm_size: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict)
     runtime: str = ""
     masked_paths: tuple[str, ...] | None = None
@@ -322,8 +323,13 @@ class Container:
 class ResourceUpdate:
     """What ``update`` changes: HostConfig fields by name, and a restart policy when given."""
 
-    limits: Mapping[str, int | str | None]
+    limits: Mapping[str, Any]
     restart_policy: RestartPolicy | None = None
+
+    def applied_to(self, host_config: HostConfig) -> HostConfig:
+        """The configuration after the update."""
+        changed = replace(host_config, **self.limits)
+        return changed if self.restart_policy is None else replace(changed, restart_policy=self.restart_policy)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def encode(record: object) -> str:
 def decode(record_type: type[Record], text: str) -> Record:
     """The record that ``encode`` wrote; raises ``ValueError`` when the text is not of that type."""
     try:
-        record: Record = _decoder(record_type)(json.loads(text))
+        record: Record = _decoder_of(record_type)(json.loads(text))
     except (TypeError, AttributeError) as error:
         raise ValueError(f"not a {record_type.__name__}: {error}") from error
     return record
@@ -44,6 +44,10 @@ def _plain(value: object) -> Any:
 @functools.cache
 def _field_names(record_type: type) -> tuple[str, ...]:
     return tuple(field.name for field in dataclasses.fields(record_type))
+
+
+def _decoder_of(kind: Any) -> Decoder:
+    return _decoder(kind)
 
 
 @functools.cache

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from wherry.containers import security_options, seccomp
+from wherry.containers import seccomp, security_options
+from wherry.containers.model import ExecRequest
 from wherry.containers.spec import capabilities, devices
 from wherry.containers.spec.inputs import BundleInputs
 from wherry.containers.spec.mounts import build_mounts
 from wherry.containers.spec.namespaces import build_namespaces
 from wherry.containers.spec.process import build_exec_process, build_process
 from wherry.containers.spec.resources import build_resources
-from wherry.containers.model import ExecRequest
 
 OCI_VERSION = "1.0.2"
 
@@ -61,7 +61,9 @@ def build_exec(inputs: BundleInputs, request: ExecRequest) -> dict[str, Any]:
     return build_exec_process(inputs, security, bounding, request)
 
 
-def _linux(inputs: BundleInputs, security: security_options.SecurityOptions, bounding: tuple[str, ...]) -> dict[str, Any]:
+def _linux(
+    inputs: BundleInputs, security: security_options.SecurityOptions, bounding: tuple[str, ...]
+) -> dict[str, Any]:
     host_config = inputs.container.host_config
     nodes = devices.build_nodes(host_config)
     resources = build_resources(host_config, swap_accounting=inputs.swap_accounting)
@@ -95,6 +97,3 @@ def _sysctls(inputs: BundleInputs) -> dict[str, str]:
     """Those that the runtime sets; ``net.*`` of an own network are set by whoever makes its namespace."""
     given = inputs.container.host_config.sysctls
     return {name: value for name, value in given.items() if not name.startswith("net.")}
-
-
-

@@ -132,7 +132,9 @@ def _node(status: os.stat_result, target: str, permissions: str) -> dict[str, An
     elif stat.S_ISBLK(status.st_mode):
         kind = "b"
     else:
-        raise SystemFailure(f'error gathering device information while adding custom device "{target}": not a device node')
+        raise SystemFailure(
+            f'error gathering device information while adding custom device "{target}": not a device node'
+        )
     return {
         "path": target,
         "type": kind,

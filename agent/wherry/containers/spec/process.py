@@ -15,10 +15,11 @@ from wherry.errors import InvalidParameter
 
 UNLIMITED = (1 << 64) - 1
 RLIMIT_NAMES = frozenset(
-    """
-    as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
-    """.split()
-)
+    {
+        "as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue",
+        "nice", "nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",
+    }
+)  # fmt: skip
 
 
 def build_process(inputs: BundleInputs, security: SecurityOptions, bounding: Sequence[str]) -> dict[str, Any]:

@@ -1,0 +1,198 @@
+"""What a new agent does with what the last one left: adopts, settles, finishes, undoes, and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from wherry.aio import in_thread
+from wherry.containers import create, observe, rootfs, runtime_commands, times
+from wherry.containers.context import Context
+from wherry.containers.layout import ContainerLayout
+from wherry.containers.lifecycle import Lifecycle, release
+from wherry.containers.model import NEVER, Container
+from wherry.containers.monitor_client import MonitorState, read_state
+from wherry.containers.removal import Remover
+from wherry.containers.supervisor import Supervisor
+from wherry.containers.waiting import Waiters
+from wherry.errors import WherryError
+from wherry.state.containers import Phase
+
+log = logging.getLogger(__name__)
+
+LOST_EXIT_CODE = 255
+"""Of a container whose monitor vanished without a word (a reboot, a kill): nobody knows the true one."""
+
+CGROUP_ROOT = Path("/sys/fs/cgroup")
+CONCURRENT_STARTS = 4
+_ID = re.compile(r"[0-9a-f]{64}")
+
+
+class Adoption:
+    """The start-up sweep."""
+
+    def __init__(
+        self, context: Context, supervisor: Supervisor, waiters: Waiters, lifecycle: Lifecycle, remover: Remover
+    ) -> None:
+        self._context = context
+        self._registry = context.registry
+        self._supervisor = supervisor
+        self._waiters = waiters
+        self._lifecycle = lifecycle
+        self._remover = remover
+
+    async def run(self) -> None:
+        """One container's fault is logged and does not keep the others from being taken up."""
+        rows = self._registry.load()
+        cut_short = set()
+        for container, phase in rows:
+            try:
+                if await self._take_up(container, phase):
+                    cut_short.add(container.id)
+            except (WherryError, OSError) as error:
+                log.error("container %s (%s): %s", container.short_id, container.name, error)
+        await self._sweep_orphans()
+        await self._start_demanded(cut_short)
+
+    async def _take_up(self, container: Container, phase: Phase) -> bool:
+        """Brings one container to a state that is true; True when it ran and its end is not known."""
+        if phase is Phase.CREATING:
+            await create.undo(self._context, container)
+            return False
+        if phase is Phase.REMOVING:
+            await self._finish_removal(container)
+            return False
+        if phase is Phase.SETTLED and not container.state.is_running:
+            if container.host_config.auto_remove and container.state.started_at != NEVER:
+                await self._remover.automatic(container)
+            return False
+        record = read_state(self._context.layout(container.id).run)
+        if (
+            record is not None
+            and record.status not in ("created", "exited")
+            and await self._supervisor.adopt(container)
+        ):
+            if phase is Phase.STARTING:
+                self._registry.change(self._registry.find(container.id))
+            return False
+        return await self._settle_ended(container, record)
+
+    async def _settle_ended(self, container: Container, record: MonitorState | None) -> bool:
+        """It ended meanwhile, or never began."""
+        await self._quit_monitor(container, record)
+        await runtime_commands.delete(self._context, container)
+        await release(self._context, container)
+        began = record is not None and record.started_at is not None and record.started_at != container.state.started_at
+        if not container.state.is_running and not began:
+            self._registry.change(container)
+            return False
+        lost = record is None or record.status != "exited"
+        last = lost_state(container) if record is None or lost else record
+        observe.settle(self._registry, self._waiters, container, last)
+        if container.host_config.auto_remove:
+            await self._remover.automatic(container)
+        return lost
+
+    async def _quit_monitor(self, container: Container, record: MonitorState | None) -> None:
+        """A monitor that waits for a start that will not come, or has not quite gone after the exit."""
+        if record is None:
+            return
+        if await self._supervisor.adopt(container):
+            if record.status == "created":
+                await self._supervisor.abandon(container)
+            else:
+                await self._supervisor.ended(container.id, 10.0)
+
+    async def _finish_removal(self, container: Container) -> None:
+        if await self._supervisor.adopt(container):
+            await self._lifecycle.stop_for_removal(container)
+        await runtime_commands.delete(self._context, container)
+        await self._remover.finish(self._registry.find(container.id), volumes=container.host_config.auto_remove)
+
+    async def _sweep_orphans(self) -> None:
+        """Directories, mounts and control groups that no record knows."""
+        known = {container.id for container in self._registry}
+        paths = self._context.paths
+        present = {entry.name for root in (paths.containers, paths.run_containers) for entry in root.iterdir()}
+        for name in present - known:
+            if _ID.fullmatch(name) or name.startswith(".removed-"):
+                layout = ContainerLayout(paths, name.removeprefix(".removed-"))
+                log.info("removing what is left of container %s", layout.container_id[:12])
+                await in_thread(rootfs.remove_directories, layout)
+        await in_thread(_sweep_cgroups, paths.instance, known)
+
+    async def _start_demanded(self, cut_short: set[str]) -> None:
+        """Starts what ``always``, ``unless-stopped`` and, where a run was cut short, ``on-failure`` ask for.
+
+        Those that join another container's network come last.
+        """
+        demanded = [container for container in self._registry if _demands_start(container, container.id in cut_short)]
+        joining = [item for item in demanded if item.host_config.network_mode.startswith("container:")]
+        alone = [item for item in demanded if item not in joining]
+        for group in (alone, joining):
+            await self._start_all(group)
+
+    async def _start_all(self, containers: Iterable[Container]) -> None:
+        gate = asyncio.Semaphore(CONCURRENT_STARTS)
+
+        async def start(container: Container) -> None:
+            async with gate:
+                try:
+                    await self._lifecycle.start(container.id)
+                except WherryError as error:
+                    log.error("container %s (%s): %s", container.short_id, container.name, error)
+
+        await asyncio.gather(*(start(container) for container in containers))
+
+
+def lost_state(container: Container) -> MonitorState:
+    """The last report that a monitor which vanished did not give."""
+    before = container.state
+    return MonitorState(
+        id=container.id,
+        status="exited",
+        monitor_pid=0,
+        monitor_start=0,
+        pid=None,
+        started_at=None if before.started_at == NEVER else before.started_at,
+        finished_at=times.now(),
+        exit_code=LOST_EXIT_CODE,
+        signal=None,
+        oom_killed=before.oom_killed,
+        restart_count=before.restart_count,
+        error="",
+    )
+
+
+def _demands_start(container: Container, cut_short: bool) -> bool:
+    state, policy = container.state, container.host_config.restart_policy
+    if state.is_running or state.started_at == NEVER:
+        return False
+    if policy.name == "always":
+        return True
+    if state.manually_stopped:
+        return False
+    return policy.name == "unless-stopped" or (policy.name == "on-failure" and cut_short)
+
+
+def _sweep_cgroups(instance: str, known: set[str]) -> None:
+    """Removes empty groups of ours; one that holds a process refuses to go and is left for the next sweep."""
+    for parent in (*CGROUP_ROOT.glob(f"*/{instance}"), CGROUP_ROOT / instance):
+        if not parent.is_dir():
+            continue
+        for group in parent.iterdir():
+            if _ID.fullmatch(group.name) and group.name not in known:
+                _remove_group(group)
+
+
+def _remove_group(group: Path) -> None:
+    for child in group.iterdir():
+        if child.is_dir():
+            _remove_group(child)
+    try:
+        group.rmdir()
+    except OSError as error:
+        log.warning("cannot remove control group %s: %s", group, error.strerror)

@@ -1,0 +1,72 @@
+"""What the parts of the containers noun share: the other nouns, the records and what this machine is like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wherry.config import Config
+from wherry.containers.layout import ContainerLayout
+from wherry.containers.registry import Registry
+from wherry.containers.spec.capabilities import own_capabilities
+from wherry.paths import Paths
+
+if TYPE_CHECKING:
+    from wherry.images.service import Images
+    from wherry.networks.service import Networks
+    from wherry.volumes.service import Volumes
+
+SWAP_LIMIT_V1 = Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
+UNIFIED_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
+OWN_RUNTIME = "wherry-runtime"
+
+
+@dataclass(frozen=True)
+class Context:
+    """Handed to every part; facts of the machine are read once, when first needed."""
+
+    config: Config
+    paths: Paths
+    registry: Registry
+    images: Images
+    networks: Networks
+    volumes: Volumes
+
+    def layout(self, container_id: str) -> ContainerLayout:
+        """The paths of a container."""
+        return ContainerLayout(self.paths, container_id)
+
+    @cached_property
+    def capabilities(self) -> tuple[str, ...]:
+        """What this agent can hand on."""
+        return own_capabilities()
+
+    @cached_property
+    def oom_score_adj(self) -> int:
+        """This agent's own, which its children inherit."""
+        return int(Path("/proc/self/oom_score_adj").read_text(encoding="ascii"))
+
+    @cached_property
+    def swap_accounting(self) -> bool:
+        """Whether the kernel can bound memory and swap together."""
+        return SWAP_LIMIT_V1.exists() or UNIFIED_CONTROLLERS.exists()
+
+    def runtime(self, name: str) -> tuple[str, ...]:
+        """Program and leading arguments of an OCI runtime; ``""`` is the configured default one."""
+        from wherry import native
+        from wherry.errors import InvalidParameter
+
+        name = name or self.config.default_runtime
+        choice = self.config.runtimes.get(name)
+        if choice is not None:
+            return (choice.path, *choice.arguments)
+        if name == OWN_RUNTIME:
+            return (str(native.program(OWN_RUNTIME)),)
+        raise InvalidParameter(f"unknown or invalid runtime name: {name}")
+
+    def cgroups_path(self, container_id: str, parent: str) -> str:
+        """Below the given parent, the configured one or the instance's own group."""
+        group = parent or self.config.cgroup_parent or self.paths.instance
+        return f"/{group.strip('/')}/{container_id}"

@@ -1,0 +1,164 @@
+"""Making a container: the request checked, merged with its image, recorded, and given its place on disk."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import replace
+
+from wherry.aio import in_thread
+from wherry.config import Config
+from wherry.containers import merge, rootfs, storage, times, validate
+from wherry.containers.context import Context
+from wherry.containers.model import (
+    Container,
+    ContainerConfig,
+    CreateRequest,
+    EndpointSettings,
+    HostConfig,
+    LogConfig,
+    MountPoint,
+    NetworkingConfig,
+    Ulimit,
+)
+from wherry.containers.spec.bundle import MASKED_PATHS, READONLY_PATHS
+from wherry.errors import InvalidParameter, NotFound
+from wherry.ids import new_id
+from wherry.images.model import Image
+
+
+async def create(context: Context, request: CreateRequest) -> tuple[Container, list[str]]:
+    """The new container and warnings for whoever asked; nothing stays behind when it fails."""
+    validate.check_request(request)
+    context.runtime(request.host_config.runtime)
+    image = _image(context, request)
+    config = merge.with_image_defaults(request.config, image.config)
+    path, arguments = merge.command_line(config)
+    host_config = _with_defaults(context.config, request.host_config)
+    validate.check_log_config(host_config.log_config)
+    _check_references(context, host_config)
+    container = Container(
+        id=new_id(),
+        name=context.registry.free_name(request.name),
+        created=times.now(),
+        image_id=image.id,
+        path=path,
+        args=arguments,
+        config=config,
+        host_config=host_config,
+        networking=_networking(request.networking, config, host_config),
+        mounts=(),
+    )
+    container = _with_hostname(container)
+    context.registry.add(container)
+    mounts: tuple[MountPoint, ...] = ()
+    try:
+        mounts = await storage.resolve(context, config, host_config)
+        await in_thread(rootfs.make_directories, context.layout(container.id))
+        container = context.registry.change(replace(container, mounts=mounts))
+    except BaseException:
+        await storage.remove_anonymous(context, mounts)
+        await in_thread(rootfs.remove_directories, context.layout(container.id))
+        context.registry.forget(container)
+        raise
+    context.registry.publish(container, "create")
+    return container, _warnings(context, container)
+
+
+async def undo(context: Context, container: Container) -> None:
+    """Takes back a creation that an earlier agent did not finish."""
+    await storage.remove_anonymous(context, container.mounts)
+    await in_thread(rootfs.remove_directories, context.layout(container.id))
+    context.registry.forget(container)
+
+
+def _image(context: Context, request: CreateRequest) -> Image:
+    if not request.config.image:
+        raise InvalidParameter("no image specified", field="Image")
+    image = context.images.find(request.config.image)
+    if request.platform:
+        system, _, architecture = request.platform.partition("/")
+        wanted = architecture.partition("/")[0] or image.architecture
+        if (system or image.os, wanted) != (image.os, image.architecture):
+            raise NotFound(
+                f"image with reference {request.config.image} was found but does not match the specified platform: "
+                f"wanted {request.platform}, actual: {image.os}/{image.architecture}"
+            )
+    return image
+
+
+def _with_defaults(config: Config, given: HostConfig) -> HostConfig:
+    """What was left open, as this agent is configured; inspect shows it."""
+    log = given.log_config
+    if not log.type:
+        log = LogConfig(config.log_driver, {**config.log_opts, **log.config})
+    limits = {limit.name: Ulimit(limit.name, limit.soft, limit.hard) for limit in config.default_ulimits}
+    limits.update({limit.name: limit for limit in given.ulimits})
+    unconfined = given.privileged or "systempaths=unconfined" in given.security_opt
+    security = given.security_opt
+    if config.no_new_privileges and not any(option.startswith("no-new-privileges") for option in security):
+        security = (*security, "no-new-privileges")
+    return replace(
+        given,
+        log_config=log,
+        ulimits=tuple(limits.values()),
+        security_opt=security,
+        shm_size=given.shm_size or config.default_shm_size,
+        runtime=given.runtime or config.default_runtime,
+        ipc_mode=given.ipc_mode or "private",
+        cgroupns_mode=given.cgroupns_mode or "private",
+        restart_policy=replace(given.restart_policy, name=given.restart_policy.name or "no"),
+        masked_paths=_default_paths(given.masked_paths, MASKED_PATHS, unconfined),
+        readonly_paths=_default_paths(given.readonly_paths, READONLY_PATHS, unconfined),
+    )
+
+
+def _default_paths(given: tuple[str, ...] | None, default: tuple[str, ...], unconfined: bool) -> tuple[str, ...] | None:
+    if given is not None:
+        return given
+    return None if unconfined else default
+
+
+def _networking(given: NetworkingConfig, config: ContainerConfig, host_config: HostConfig) -> NetworkingConfig:
+    """The networks asked for; ``MacAddress`` of the configuration belongs to the network mode's own."""
+    mode = host_config.network_mode
+    if config.network_disabled or mode in ("host", "none") or mode.startswith("container:"):
+        joined = [name for name in given.endpoints if name != mode]
+        if joined:
+            raise InvalidParameter(
+                f"conflicting options: cannot attach both user-defined and non-user-defined network-modes: {joined[0]}"
+            )
+        return NetworkingConfig()
+    primary = "bridge" if mode == "default" else mode
+    endpoints = {("bridge" if name == "default" else name): wish for name, wish in given.endpoints.items()}
+    first = endpoints.pop(primary, EndpointSettings())
+    if config.mac_address and not first.mac:
+        first = replace(first, mac=config.mac_address)
+    return NetworkingConfig({primary: first, **endpoints})
+
+
+def _check_references(context: Context, host_config: HostConfig) -> None:
+    """Containers whose namespaces shall be joined must exist."""
+    for mode in (host_config.network_mode, host_config.pid_mode, host_config.ipc_mode):
+        kind, _, reference = mode.partition(":")
+        if kind == "container":
+            context.registry.find(reference)
+
+
+def _shares_host_name(host_config: HostConfig) -> bool:
+    return "host" in (host_config.uts_mode, host_config.network_mode)
+
+
+def _with_hostname(container: Container) -> Container:
+    if container.config.hostname or container.host_config.network_mode.startswith("container:"):
+        return container
+    name = socket.gethostname() if _shares_host_name(container.host_config) else container.short_id
+    return replace(container, config=replace(container.config, hostname=name))
+
+
+def _warnings(context: Context, container: Container) -> list[str]:
+    warnings = []
+    if container.host_config.memory and not context.swap_accounting:
+        warnings.append("Your kernel does not support swap limit capabilities. Memory limited without swap.")
+    if container.host_config.oom_kill_disable and not container.host_config.memory:
+        warnings.append("OOM killer is disabled for the container, but no memory limit is set, this can be dangerous.")
+    return warnings

@@ -1,0 +1,316 @@
+"""Start, stop, kill, restart, pause and update: each under the container's lock, each recorded before it is done."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TypeVar
+
+from wherry.aio import in_thread
+from wherry.containers import bundles, failures, ports, rootfs, runtime_commands, signals, storage, validate
+from wherry.containers.context import Context
+from wherry.containers.model import (
+    DEFAULT_STOP_TIMEOUT,
+    Container,
+    ContainerState,
+    EndpointSettings,
+    ResourceUpdate,
+)
+from wherry.containers.monitor_client import MonitorFailure
+from wherry.containers.spec.resources import check_limits
+from wherry.containers.supervisor import Supervisor
+from wherry.errors import Conflict, InvalidParameter, NotModified, SystemFailure, Unavailable, WherryError
+from wherry.networks.model import Attachment, EndpointRequest
+from wherry.state.containers import Phase
+
+First = TypeVar("First")
+Second = TypeVar("Second")
+
+KILL_TIMEOUT = 10.0
+"""Seconds that a container has to vanish after SIGKILL: longer only when a process is stuck in the kernel."""
+
+
+class Lifecycle:
+    """What changes whether a container runs. ``before_run`` is awaited when its monitor waits for the start."""
+
+    def __init__(
+        self, context: Context, supervisor: Supervisor, before_run: Callable[[Container], Awaitable[None]]
+    ) -> None:
+        self._context = context
+        self._registry = context.registry
+        self._supervisor = supervisor
+        self._before_run = before_run
+
+    async def start(self, reference: str) -> None:
+        """Runs a container that does not run; ``NotModified`` when it does."""
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            await self.start_locked(container.id)
+
+    async def start_locked(self, container_id: str) -> None:
+        """``start`` for those who hold the lock."""
+        container = self._current(container_id)
+        if container.state.status == "paused":
+            raise Conflict("cannot start a paused container, try unpause instead")
+        if container.state.is_running and self._supervisor.watches(container.id):
+            if container.state.status != "running" or not await self._ends_now(container):
+                raise NotModified("container is already running")
+            container = self._current(container_id)
+        self._registry.set_phase(container.id, Phase.STARTING)
+        container = self._registry.change(
+            replace(container, state=replace(container.state, manually_stopped=False, error="")), Phase.STARTING
+        )
+        try:
+            await self._launch(container)
+        except MonitorFailure as failure:
+            await self._start_failed(container, str(failure))
+            raise failures.start_error(str(failure)) from failure
+        except BaseException as error:
+            await self._start_failed(container, str(error))
+            raise
+
+    async def _ends_now(self, container: Container) -> bool:
+        """Whether the last run is over and only its clearing away is awaited."""
+        if not self._supervisor.is_ending(container.id):
+            return False
+        return await self._supervisor.ended(container.id, KILL_TIMEOUT)
+
+    async def _launch(self, container: Container) -> None:
+        """Root file system and network side by side, then the bundle, then the monitor."""
+        context = self._context
+        shared = bundles.shared_with(context, container)
+        sandbox, _ = await _both(
+            context.networks.attach(self._attachment(container)),
+            in_thread(bundles.mount_root, context, container, shared),
+        )
+        mounts = await storage.mount_volumes(context, container)
+        bundle = await in_thread(bundles.write, context, container, mounts, sandbox, shared)
+        if any(point.copy_up for point in container.mounts):
+            settled = tuple(replace(point, copy_up=False) for point in container.mounts)
+            container = self._registry.change(replace(container, mounts=settled), Phase.STARTING)
+        await self._supervisor.launch(container, bundle)
+        await self._before_run(container)
+        await self._supervisor.run(container)
+
+    def _attachment(self, container: Container) -> Attachment:
+        mode = container.host_config.network_mode
+        if mode.startswith("container:"):
+            mode = f"container:{self._registry.find(mode.partition(':')[2]).id}"
+        return Attachment(
+            container_id=container.id,
+            name=container.name,
+            hostname=container.config.hostname,
+            mode="none" if container.config.network_disabled else mode,
+            endpoints=tuple(endpoint_request(name, wish) for name, wish in container.networking.endpoints.items()),
+            ports=ports.bindings_of(container),
+            sysctls={name: value for name, value in container.host_config.sysctls.items() if name.startswith("net.")},
+        )
+
+    async def _start_failed(self, container: Container, message: str) -> None:
+        """Gives everything back and records why."""
+        await self._supervisor.abandon(container)
+        await release(self._context, container)
+        state = self._current(container.id).state
+        self._registry.change_state(
+            container.id,
+            replace(
+                state,
+                status="exited" if state.status != "created" else "created",
+                pid=0,
+                exit_code=failures.exit_code_of(message),
+                error=message,
+            ),
+        )
+
+    async def stop(self, reference: str, timeout: int | None = None, signal_name: str = "") -> None:
+        """Ends a container: its stop signal, then SIGKILL after ``timeout`` seconds (-1: never)."""
+        number = signals.parse(signal_name) if signal_name else None
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._current(container.id)
+            if not container.state.is_running:
+                raise NotModified("container is already stopped")
+            await self.stop_locked(container, timeout, number)
+
+    async def stop_locked(self, container: Container, timeout: int | None, number: int | None) -> None:
+        """``stop`` for those who hold the lock and know that it runs."""
+        number = number or stop_signal(container)
+        if timeout is None:
+            given = container.config.stop_timeout
+            timeout = DEFAULT_STOP_TIMEOUT if given is None else given
+        self._mark_stopped(container)
+        await self._forbid_restart(container)
+        await self._signal(container, number)
+        if container.state.status == "paused":
+            await runtime_commands.resume(self._context, container)
+        if not await self._supervisor.ended(container.id, None if timeout < 0 else timeout):
+            await self._signal(container, signal.SIGKILL, everyone=True)
+            await self._must_end(container)
+        self._registry.publish(self._current(container.id), "stop")
+
+    async def stop_for_removal(self, container: Container) -> None:
+        """Ends a container that is about to be removed, at once; for those who hold the lock."""
+        self._mark_stopped(container)
+        await self._forbid_restart(container)
+        await self._signal(container, signal.SIGKILL, everyone=True)
+        if container.state.status == "paused":
+            await runtime_commands.resume(self._context, container)
+        await self._must_end(container)
+
+    async def kill(self, reference: str, signal_name: str = "") -> None:
+        """Sends a signal; after SIGKILL it waits for the end. ``Conflict`` when the container does not run."""
+        number = signals.parse(signal_name or "SIGKILL")
+        container = self._registry.find(reference)
+        if not container.state.is_running or container.state.status == "restarting":
+            raise Conflict(f"cannot kill container: {reference}: container {container.id} is not running")
+        if number in (signal.SIGKILL, stop_signal(container)):
+            self._mark_stopped(container)
+            await self._forbid_restart(container)
+        await self._signal(container, number, must=True)
+        if number == signal.SIGKILL:
+            if container.state.status == "paused":
+                await runtime_commands.resume(self._context, container)
+            await self._must_end(container)
+
+    async def restart(self, reference: str, timeout: int | None = None, signal_name: str = "") -> None:
+        """Stops a container if it runs, and starts it."""
+        number = signals.parse(signal_name) if signal_name else None
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._current(container.id)
+            if container.state.is_running:
+                await self.stop_locked(container, timeout, number)
+            await self.start_locked(container.id)
+            self._registry.publish(self._current(container.id), "restart")
+
+    async def pause(self, reference: str) -> None:
+        """Freezes a running container."""
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._current(container.id)
+            if container.state.status == "paused":
+                raise Conflict(f"Container {container.id} is already paused")
+            if container.state.status == "restarting":
+                raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+            if container.state.status != "running":
+                raise Conflict(f"Container {container.id} is not running")
+            await runtime_commands.pause(self._context, container)
+            self._set_status(container, "paused")
+            self._registry.publish(container, "pause")
+
+    async def unpause(self, reference: str) -> None:
+        """Lets a paused container go on."""
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._current(container.id)
+            if container.state.status != "paused":
+                raise Conflict(f"Container {container.id} is not paused")
+            await runtime_commands.resume(self._context, container)
+            self._set_status(container, "running")
+            self._registry.publish(container, "unpause")
+
+    async def update(self, reference: str, change: ResourceUpdate) -> list[str]:
+        """Changes limits and the restart policy, in the running container too; returns warnings."""
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._current(container.id)
+            before = container.host_config
+            host_config = change.applied_to(before)
+            if change.restart_policy is not None:
+                if before.auto_remove:
+                    raise InvalidParameter(
+                        "Restart policy cannot be updated because AutoRemove is enabled for the container"
+                    )
+                validate.check_restart_policy(change.restart_policy, auto_remove=False)
+            check_limits(host_config)
+            await self._apply_update(container, replace(container, host_config=host_config), change)
+            self._registry.publish(container, "update")
+        return []
+
+    async def _apply_update(self, before: Container, after: Container, change: ResourceUpdate) -> None:
+        if before.state.is_running and change.limits:
+            resources = await in_thread(bundles.write_resources, self._context, after)
+            try:
+                await runtime_commands.update(self._context, after, resources)
+            except SystemFailure:
+                await in_thread(bundles.write_resources, self._context, before)
+                raise
+        if before.state.is_running and change.restart_policy is not None:
+            await self._supervisor.client(before).set_policy(after.host_config.restart_policy.as_text())
+        self._registry.change(replace(after, state=self._current(before.id).state))
+
+    async def _signal(self, container: Container, number: int, *, everyone: bool = False, must: bool = False) -> None:
+        """Sends a signal and says so; unless it ``must`` arrive, a process that has gone meanwhile is no fault."""
+        try:
+            await self._supervisor.client(container).signal(number, everyone=everyone)
+        except (MonitorFailure, Conflict, Unavailable) as failure:
+            if must and not await self._supervisor.ended(container.id, 0):
+                raise SystemFailure(f"cannot kill container: {container.id}: {failure}") from failure
+        self._registry.publish(self._registry.get(container.id) or container, "kill", {"signal": str(int(number))})
+
+    async def _forbid_restart(self, container: Container) -> None:
+        """Tells the monitor that a person wants the end; a monitor that is about to go needs no telling."""
+        try:
+            await self._supervisor.client(container).stopping(True)
+        except (OSError, WherryError):
+            if not self._supervisor.is_ending(container.id):
+                await self._supervisor.ended(container.id, KILL_TIMEOUT)
+
+    async def _must_end(self, container: Container) -> None:
+        if not await self._supervisor.ended(container.id, KILL_TIMEOUT):
+            raise SystemFailure(f"container {container.id} did not end within {KILL_TIMEOUT:.0f} s of SIGKILL")
+
+    def _mark_stopped(self, container: Container) -> None:
+        self._registry.change_state(
+            container.id, replace(self._registry.find(container.id).state, manually_stopped=True)
+        )
+
+    def _set_status(self, container: Container, status: str) -> None:
+        state: ContainerState = self._current(container.id).state
+        self._registry.change_state(container.id, replace(state, status=status))
+
+    def _current(self, container_id: str) -> Container:
+        """The record as it is now that the lock is held; it may have been removed while waiting for that."""
+        container = self._registry.find(container_id)
+        if container.removing:
+            raise Conflict("container is marked for removal and cannot be started")
+        return container
+
+
+def stop_signal(container: Container) -> int:
+    """The signal that asks the container to end."""
+    return signals.parse(container.config.stop_signal or "SIGTERM")
+
+
+async def release(context: Context, container: Container) -> None:
+    """Gives back what a run holds: network, volumes, mounts. Harmless when nothing is held."""
+    faults: list[WherryError] = []
+    for step in (
+        context.networks.detach(container.id),
+        storage.unmount_volumes(context, container),
+        in_thread(rootfs.unmount, context.layout(container.id)),
+    ):
+        try:
+            await step
+        except WherryError as error:
+            faults.append(error)
+    if faults:
+        raise faults[0]
+
+
+async def _both(first: Awaitable[First], second: Awaitable[Second]) -> tuple[First, Second]:
+    """Both results. When one fails the other is waited for before the error goes up, so what it made can be undone."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results[0], results[1]  # type: ignore[return-value]
+
+
+def endpoint_request(network: str, wish: EndpointSettings) -> EndpointRequest:
+    """The wish in the words of networks."""
+    return EndpointRequest(
+        network, wish.aliases, wish.ipv4, wish.ipv6, wish.mac, wish.gw_priority, dict(wish.driver_options)
+    )

@@ -1,0 +1,51 @@
+"""A container's root file system: an overlay of the image's layers with a directory of its own on top."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from wherry import native
+from wherry.containers.layout import ContainerLayout
+
+# The upper directory is the root of the container and shows the mode that any root directory has.
+ROOT_MODE = 0o755
+PRIVATE_MODE = 0o700
+
+
+def make_directories(layout: ContainerLayout) -> None:
+    """Everything that the container keeps on disk, empty; blocks."""
+    layout.data.mkdir(mode=PRIVATE_MODE)
+    layout.upper.mkdir()
+    layout.upper.chmod(ROOT_MODE)
+    layout.work.mkdir(mode=PRIVATE_MODE)
+    layout.rootfs.mkdir(mode=PRIVATE_MODE)
+
+
+def mount(layout: ContainerLayout, layers_lowest_first: Sequence[Path]) -> None:
+    """Mounts the root file system; one that is mounted already is left as it is. Blocks."""
+    if not os.path.ismount(layout.rootfs):
+        native.mount_overlay(layout.rootfs, list(reversed(layers_lowest_first)), layout.upper, layout.work)
+
+
+def unmount(layout: ContainerLayout) -> None:
+    """Gives back every mount below the container's directory; harmless when there is none. Blocks."""
+    for target in (layout.rootfs, layout.shm):
+        while os.path.ismount(target):
+            native.unmount(target, lazy=True)
+
+
+def remove_directories(layout: ContainerLayout) -> None:
+    """Takes the container off the disk; blocks.
+
+    The directory gets another name first, so that one that is there under its own name is always whole.
+    """
+    unmount(layout)
+    shutil.rmtree(layout.run, ignore_errors=True)
+    doomed = layout.data.with_name(f".removed-{layout.container_id}")
+    if layout.data.exists():
+        layout.data.rename(doomed)
+    if doomed.exists():
+        shutil.rmtree(doomed)

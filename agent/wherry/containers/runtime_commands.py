@@ -1,0 +1,58 @@
+"""The OCI runtime's verbs that the agent calls itself; all else goes through the monitor."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping
+
+from wherry.aio import in_thread
+from wherry.containers.context import Context
+from wherry.containers.model import Container
+from wherry.errors import SystemFailure
+
+TIMEOUT_SECONDS = 30
+
+
+async def pause(context: Context, container: Container) -> None:
+    """Freezes every process of the container."""
+    await _run(context, container, "pause", container.id)
+
+
+async def resume(context: Context, container: Container) -> None:
+    """Lets them go on."""
+    await _run(context, container, "resume", container.id)
+
+
+async def update(context: Context, container: Container, resources: Mapping[str, object]) -> None:
+    """Applies limits to the running container; ``resources`` is ``linux.resources`` of config.json."""
+    await _run(context, container, "update", "--resources", "-", container.id, given=json.dumps(resources))
+
+
+async def delete(context: Context, container: Container) -> None:
+    """Kills what is left of a container whose monitor is gone, and removes its cgroups and the runtime's record.
+
+    Harmless when there is nothing: ``delete --force`` then succeeds or says that there is no such container.
+    """
+    try:
+        await _run(context, container, "delete", "--force", container.id)
+    except SystemFailure as error:
+        if "does not exist" not in str(error) and "no such" not in str(error).lower():
+            raise
+
+
+async def _run(context: Context, container: Container, *arguments: str, given: str | None = None) -> None:
+    program = context.runtime(container.host_config.runtime)
+    command = [*program, "--root", str(context.paths.runtime), *arguments]
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, input=given, capture_output=True, text=True, check=False, timeout=TIMEOUT_SECONDS, errors="replace"
+        )
+
+    try:
+        done = await in_thread(run)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SystemFailure(f"{program[0]} {arguments[0]}: {error}") from error
+    if done.returncode:
+        raise SystemFailure(f"{arguments[0]} {container.short_id}: {done.stderr.strip()}")

@@ -1,0 +1,328 @@
+"""The door to containers: every operation on them, as docs/internals.md lists it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from wherry.aio import in_thread
+from wherry.config import Config
+from wherry.containers import create, listing, log_reader, observe, processes, removal, runtime_commands
+from wherry.containers.adopt import Adoption, lost_state
+from wherry.containers.attach import AttachHub, AttachSession, Streams
+from wherry.containers.context import Context
+from wherry.containers.exec_sessions import Execs
+from wherry.containers.lifecycle import Lifecycle, endpoint_request, release
+from wherry.containers.log_reader import LogEntry, LogQuery
+from wherry.containers.model import (
+    Container,
+    CreateRequest,
+    EndpointSettings,
+    NetworkingConfig,
+    ResourceUpdate,
+)
+from wherry.containers.monitor_client import MonitorState
+from wherry.containers.registry import Registry
+from wherry.containers.removal import Remover
+from wherry.containers.supervisor import Supervisor
+from wherry.containers.waiting import ExitResult, Waiters
+from wherry.errors import Conflict, InvalidParameter, NotFound
+from wherry.events import Events
+from wherry.images.model import ContainerRef
+from wherry.images.service import Images
+from wherry.networks.model import Sandbox
+from wherry.networks.service import Networks
+from wherry.paths import Paths
+from wherry.state.containers import ContainersTable
+from wherry.state.database import Database
+from wherry.volumes.service import Volumes
+
+WAIT_CONDITIONS = ("not-running", "next-exit", "removed")
+
+
+@dataclass(frozen=True)
+class Created:
+    """A new container, and what whoever asked for it should know."""
+
+    container: Container
+    warnings: tuple[str, ...]
+
+
+class Containers:
+    """All containers of one agent. References are names, ids or unambiguous id prefixes."""
+
+    def __init__(  # noqa: PLR0917
+        self,
+        config: Config,
+        paths: Paths,
+        database: Database,
+        events: Events,
+        images: Images,
+        networks: Networks,
+        volumes: Volumes,
+    ) -> None:
+        self._registry = Registry(ContainersTable(database), events)
+        self._context = Context(config, paths, self._registry, images, networks, volumes)
+        self._waiters = Waiters()
+        self._attachments = AttachHub(self._context)
+        self._supervisor = Supervisor(self._context, self._reported, self._ended)
+        self._lifecycle = Lifecycle(self._context, self._supervisor, self._attachments.connect_waiting)
+        self._remover = Remover(self._context, self._lifecycle, self._waiters, self._attachments)
+        self._background: set[asyncio.Task[None]] = set()
+        self.execs = Execs(self._context)
+
+    async def start_up(self) -> None:
+        """Adopts what runs, settles what ended, finishes or undoes what was cut short, starts what policies demand."""
+        adoption = Adoption(self._context, self._supervisor, self._waiters, self._lifecycle, self._remover)
+        await adoption.run()
+
+    async def shut_down(self) -> None:
+        """Lets go of everything; containers run on under their monitors."""
+        await self.execs.stop()
+        await self._supervisor.stop()
+        for task in tuple(self._background):
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    # ---- reading
+
+    def find(self, reference: str) -> Container:
+        """The container; ``NotFound`` and, for an ambiguous prefix, ``InvalidParameter``."""
+        return self._registry.find(reference)
+
+    def all(self) -> Sequence[Container]:
+        """Every container, in no particular order."""
+        return list(self._registry)
+
+    def list(
+        self, filters: Mapping[str, Sequence[str]] | None = None, *, everything: bool = False, limit: int | None = None
+    ) -> Sequence[Container]:
+        """Newest first, as ``docker ps`` shows them."""
+        return listing.select(
+            self._registry, filters or {}, everything=everything, limit=limit, image_id=self._image_id
+        )
+
+    def sandbox(self, container: Container) -> Sandbox | None:
+        """Its network as it is now."""
+        return self._context.networks.sandbox(container.id)
+
+    def paths_of(self, container: Container) -> dict[str, str]:
+        """Where its files are, by the keys of an inspect."""
+        layout = self._context.layout(container.id)
+        logged = container.host_config.log_config.type == "json-file"
+        return {
+            "ResolvConfPath": str(layout.resolv_conf),
+            "HostnamePath": str(layout.hostname),
+            "HostsPath": str(layout.hosts),
+            "LogPath": str(layout.log) if logged else "",
+        }
+
+    def overlay_of(self, container: Container) -> dict[str, str]:
+        """The directories of its root file system, by the keys that an inspect has for overlay2."""
+        layout = self._context.layout(container.id)
+        try:
+            layers = self._context.images.layer_directories(self._context.images.find(container.image_id))
+        except NotFound:
+            layers = ()
+        return {
+            "LowerDir": ":".join(str(layer) for layer in reversed(layers)),
+            "MergedDir": str(layout.rootfs),
+            "UpperDir": str(layout.upper),
+            "WorkDir": str(layout.work),
+        }
+
+    async def size_of(self, container: Container) -> tuple[int, int]:
+        """Bytes that it wrote, and bytes of its whole root file system."""
+        own = await in_thread(removal.disk_usage, self._context, container)
+        try:
+            return own, own + self._context.images.find(container.image_id).size
+        except NotFound:
+            return own, own
+
+    def users_of_image(self, image_id: str) -> Sequence[ContainerRef]:
+        """Containers that stand in the way of removing an image."""
+        return [
+            ContainerRef(container.id, container.name, container.state.is_running)
+            for container in self._registry
+            if container.image_id == image_id
+        ]
+
+    def users_of_volume(self, name: str) -> Sequence[str]:
+        """Ids of the containers, running or not, that have a volume among their mounts."""
+        return [item.id for item in self._registry if any(point.name == name for point in item.mounts)]
+
+    def logs(self, reference: str, query: LogQuery) -> AsyncIterator[LogEntry]:
+        """What it wrote, oldest first; with ``follow`` until it ends."""
+        container = self._registry.find(reference)
+        if container.host_config.log_config.type != "json-file":
+            raise Conflict("configured logging driver does not support reading")
+        identity = container.id
+
+        def ended() -> bool:
+            current = self._registry.get(identity)
+            return current is None or not current.state.is_running
+
+        return log_reader.read(self._context.layout(identity).log, query, ended)
+
+    async def top(self, reference: str, options: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+        """Its processes: titles and rows of ``ps`` with these options."""
+        container = self._registry.find(reference)
+        if container.state.status == "restarting":
+            raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
+        if not container.state.is_running:
+            raise Conflict(f"container {container.id} is not running")
+        return await in_thread(processes.table, container, options)
+
+    # ---- changing
+
+    async def create(self, request: CreateRequest) -> Created:
+        """A new container, not yet running."""
+        container, warnings = await create.create(self._context, request)
+        return Created(container, tuple(warnings))
+
+    async def start(self, reference: str) -> None:
+        """Runs a container; ``NotModified`` when it does already."""
+        await self._lifecycle.start(reference)
+
+    async def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+        """Ends a container: its stop signal, SIGKILL after ``timeout`` seconds (-1: never)."""
+        await self._lifecycle.stop(reference, timeout, signal)
+
+    async def kill(self, reference: str, signal: str = "") -> None:
+        """Sends a signal, SIGKILL if none is named."""
+        await self._lifecycle.kill(reference, signal)
+
+    async def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
+        """Stops it if it runs, and starts it."""
+        await self._lifecycle.restart(reference, timeout, signal)
+
+    async def pause(self, reference: str) -> None:
+        """Freezes its processes."""
+        await self._lifecycle.pause(reference)
+
+    async def unpause(self, reference: str) -> None:
+        """Lets them go on."""
+        await self._lifecycle.unpause(reference)
+
+    async def update(self, reference: str, change: ResourceUpdate) -> Sequence[str]:
+        """Changes limits and restart policy, also while it runs; returns warnings."""
+        return await self._lifecycle.update(reference, change)
+
+    async def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
+        """Takes it off the machine."""
+        await self._remover.remove(reference, force=force, volumes=volumes, link=link)
+
+    async def prune(self, filters: Mapping[str, Sequence[str]]) -> tuple[Sequence[str], int]:
+        """Removes stopped containers; returns their ids and the bytes given back."""
+        return await self._remover.prune(filters)
+
+    async def rename(self, reference: str, name: str) -> None:
+        """Gives it another name."""
+        if not name:
+            raise InvalidParameter("Neither old nor new names may be empty")
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._registry.find(container.id)
+            if container.name == name.removeprefix("/"):
+                raise InvalidParameter("Renaming a container with the same name as its current name")
+            renamed = replace(container, name=self._registry.free_name(name))
+            self._registry.change(renamed)
+            self._context.networks.rename(container.id, renamed.name)
+            self._registry.publish(renamed, "rename", {"oldName": f"/{container.name}"})
+
+    async def resize(self, reference: str, rows: int, columns: int) -> None:
+        """The size of its terminal."""
+        container = self._registry.find(reference)
+        if not container.state.is_running:
+            raise Conflict(f"container {container.id} is not running")
+        await self._supervisor.client(container).resize(rows, columns)
+        self._registry.publish(container, "resize", {"height": str(rows), "width": str(columns)})
+
+    async def attach(self, reference: str, streams: Streams) -> AttachSession:
+        """A client of its streams, which may come before the start."""
+        container = self._registry.find(reference)
+        session = await self._attachments.open(container, streams)
+        self._registry.publish(container, "attach")
+        return session
+
+    def detached(self, container_id: str) -> None:
+        """A client took its leave with the detach keys."""
+        container = self._registry.get(container_id)
+        if container is not None:
+            self._registry.publish(container, "detach")
+
+    async def connect(self, network: str, reference: str, wish: EndpointSettings) -> None:
+        """Plugs it into one more network, at once if it runs."""
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._registry.find(container.id)
+            found = self._context.networks.find(network)
+            endpoints = dict(container.networking.endpoints)
+            if found.name in endpoints or found.id in endpoints:
+                raise Conflict(f"endpoint with name {container.name} already exists in network {found.name}")
+            if container.state.is_running:
+                await self._context.networks.connect(found.id, container.id, endpoint_request(found.id, wish))
+            endpoints[found.name] = wish
+            self._registry.change(replace(container, networking=NetworkingConfig(endpoints)))
+
+    async def disconnect(self, network: str, reference: str, *, force: bool = False) -> None:
+        """Takes it out of a network, at once if it runs."""
+        container = self._registry.find(reference)
+        async with self._registry.lock(container.id):
+            container = self._registry.find(container.id)
+            found = self._context.networks.find(network)
+            endpoints = {
+                name: wish
+                for name, wish in container.networking.endpoints.items()
+                if name not in (found.name, found.id)
+            }
+            if len(endpoints) == len(container.networking.endpoints) and not force:
+                raise Conflict(f"container {container.id} is not connected to network {found.name}")
+            if container.state.is_running:
+                await self._context.networks.disconnect(found.id, container.id, force)
+            host_config = container.host_config
+            if host_config.network_mode in (found.name, found.id):
+                host_config = replace(host_config, network_mode=next(iter(endpoints), "none"))
+            self._registry.change(replace(container, networking=NetworkingConfig(endpoints), host_config=host_config))
+
+    def wait(self, reference: str, condition: str) -> asyncio.Future[ExitResult]:
+        """Done when the condition holds: ``not-running`` (the default), ``next-exit`` or ``removed``."""
+        condition = condition or "not-running"
+        if condition not in WAIT_CONDITIONS:
+            raise InvalidParameter(f'invalid condition: "{condition}"')
+        container = self._registry.find(reference)
+        if condition == "removed":
+            return self._waiters.removal(container.id)
+        future = self._waiters.next_exit(container.id)
+        if condition == "not-running" and not container.state.is_running:
+            future.set_result(ExitResult(container.state.exit_code, container.state.error))
+        return future
+
+    # ---- what monitors report
+
+    def _reported(self, container_id: str, report: MonitorState) -> None:
+        container = self._registry.get(container_id)
+        if container is not None and report.status != "exited":
+            observe.observe(self._registry, self._waiters, container, report)
+
+    async def _ended(self, container: Container, last: MonitorState | None) -> None:
+        """Gives back what the run held, then records its end: who waits for that finds everything free."""
+        if last is None or last.status != "exited":
+            await runtime_commands.delete(self._context, container)
+            last = lost_state(container)
+        await release(self._context, container)
+        current = self._registry.get(container.id)
+        if current is None:
+            return
+        settled = observe.settle(self._registry, self._waiters, current, last)
+        if settled.host_config.auto_remove and not settled.removing:
+            task = asyncio.create_task(self._remover.automatic(settled))
+            self._background.add(task)
+            task.add_done_callback(self._background.discard)
+
+    def _image_id(self, name: str) -> str | None:
+        try:
+            return self._context.images.find(name).id
+        except (NotFound, InvalidParameter):
+            return None

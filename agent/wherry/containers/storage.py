@@ -1,0 +1,120 @@
+"""A container's mounts made real: volumes created, mounted and given back, directories of the host made where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from wherry.aio import in_thread
+from wherry.containers import mount_requests
+from wherry.containers.context import Context
+from wherry.containers.copy_up import fill
+from wherry.containers.layout import ContainerLayout
+from wherry.containers.model import Container, ContainerConfig, HostConfig, MountPoint
+from wherry.errors import InvalidParameter, SystemFailure, WherryError
+from wherry.volumes.model import VolumeSpec
+
+
+async def resolve(context: Context, config: ContainerConfig, host_config: HostConfig) -> tuple[MountPoint, ...]:
+    """Every mount of a new container, its volumes created.
+
+    What is taken over from other containers gives way to what was asked for, and both stand before the image's volumes.
+    """
+    points = _taken_over(context, host_config)
+    points.update(mount_requests.parse_all(host_config))
+    points.update((point.destination, point) for point in mount_requests.image_volumes(config.volumes, points))
+    await in_thread(_check_sources, tuple(points.values()))
+    created: list[MountPoint] = []
+    try:
+        for point in points.values():
+            created.append(await _with_volume(context, point, host_config))
+    except BaseException:
+        await remove_anonymous(context, created)
+        raise
+    return tuple(created)
+
+
+def _taken_over(context: Context, host_config: HostConfig) -> dict[str, MountPoint]:
+    points: dict[str, MountPoint] = {}
+    for text in host_config.volumes_from:
+        reference, writable = mount_requests.parse_volumes_from(text)
+        for point in context.registry.find(reference).mounts:
+            if point.type != "tmpfs":
+                access = point.rw if writable is None else point.rw and writable
+                points[point.destination] = replace(point, rw=access, anonymous=False, copy_up=False)
+    return points
+
+
+def _check_sources(points: Iterable[MountPoint]) -> None:
+    for point in points:
+        if point.type == "bind" and not point.create_source and not Path(point.source).exists():
+            raise InvalidParameter(
+                f'invalid mount config for type "bind": bind source path does not exist: {point.source}'
+            )
+
+
+async def _with_volume(context: Context, point: MountPoint, host_config: HostConfig) -> MountPoint:
+    if point.type != "volume" or point.source:
+        return point
+    asked = next(
+        (mount.volume for mount in host_config.mounts if mount.volume and mount.target == point.destination), None
+    )
+    volume = await context.volumes.create(
+        VolumeSpec(
+            name=point.name,
+            driver=point.driver,
+            options=asked.driver_options if asked else {},
+            labels=asked.labels if asked else {},
+            anonymous=point.anonymous,
+        )
+    )
+    return replace(point, name=volume.name, source=str(volume.mountpoint))
+
+
+async def mount_volumes(context: Context, container: Container) -> tuple[MountPoint, ...]:
+    """The mounts with the volumes' paths as they are now; every volume stays held until ``unmount_volumes``."""
+    ready = []
+    for point in container.mounts:
+        if point.type == "volume":
+            path = await context.volumes.mount(point.name, container.id)
+            point = replace(point, source=str(path))  # noqa: PLW2901
+        ready.append(point)
+    return tuple(ready)
+
+
+async def unmount_volumes(context: Context, container: Container) -> None:
+    """Gives the volumes back."""
+    for point in container.mounts:
+        if point.type == "volume":
+            await context.volumes.unmount(point.name, container.id)
+
+
+def prepare(layout: ContainerLayout, mounts: Iterable[MountPoint]) -> None:
+    """Directories of the host that ``Binds`` make, and the image's content for empty volumes; blocks."""
+    for point in mounts:
+        if point.type == "bind" and point.create_source:
+            _make_source(point.source)
+        elif point.copy_up:
+            fill(Path(point.source), layout.rootfs, point.destination)
+
+
+def _make_source(source: str) -> None:
+    try:
+        Path(source).mkdir(mode=0o755, parents=True, exist_ok=True)
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise SystemFailure(
+            f"error while creating mount source path '{source}': mkdir {source}: {error.strerror}"
+        ) from error
+
+
+async def remove_anonymous(context: Context, mounts: Iterable[MountPoint]) -> None:
+    """Removes the volumes that were made for one container alone; one that another has come to use stays."""
+    for point in mounts:
+        if point.type == "volume" and point.anonymous:
+            try:
+                await context.volumes.remove(point.name, force=True)
+            except WherryError:
+                continue

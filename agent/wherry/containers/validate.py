@@ -1,0 +1,161 @@
+"""Checks of a create request that need nothing but the request: each error names the field at fault."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+from wherry.containers import mount_requests, ports, security_options, signals
+from wherry.containers.host_files import split_extra_host
+from wherry.containers.model import ContainerConfig, CreateRequest, HostConfig, LogConfig, RestartPolicy
+from wherry.containers.seccomp import custom_profile
+from wherry.containers.spec import capabilities, devices
+from wherry.containers.spec.process import check_ulimits
+from wherry.containers.spec.resources import check_limits
+from wherry.errors import InvalidParameter
+
+RESTART_POLICIES = ("no", "always", "on-failure", "unless-stopped")
+LOG_OPTIONS = {"json-file": frozenset({"max-size", "max-file"}), "none": frozenset[str]()}
+SYSCTL_NAMES = re.compile(
+    r"net\..+|fs\.mqueue\..+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)"
+)
+HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
+LARGEST_OOM_SCORE = 1000
+_SIZE = re.compile(r"([0-9]+)\s*([kmgt]?)b?", re.IGNORECASE)
+
+
+def check_request(request: CreateRequest) -> None:
+    """Raises ``InvalidParameter`` for the first thing that cannot be."""
+    config, host_config = request.config, request.host_config
+    _check_config(config)
+    _check_modes(config, host_config)
+    _check_lists(host_config)
+    check_restart_policy(host_config.restart_policy, auto_remove=host_config.auto_remove)
+    check_limits(host_config)
+    check_ulimits(host_config.ulimits)
+    capabilities.check(host_config)
+    devices.check(host_config)
+    ports.check(config, host_config)
+    mount_requests.parse_all(host_config)
+    security = security_options.parse(host_config.security_opt)
+    if security.seccomp not in ("", "unconfined"):
+        custom_profile(security.seccomp, ())
+
+
+def check_restart_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:
+    """Raises ``InvalidParameter`` in Docker's words."""
+    if policy.name and policy.name not in RESTART_POLICIES:
+        raise InvalidParameter(
+            f"invalid restart policy: unknown policy '{policy.name}'; use one of 'no', 'always', 'on-failure', or "
+            "'unless-stopped'"
+        )
+    if policy.maximum_retry_count < 0:
+        raise InvalidParameter("invalid restart policy: maximum retry count cannot be negative")
+    if policy.maximum_retry_count and policy.name != "on-failure":
+        raise InvalidParameter("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+    if auto_remove and policy.name not in ("", "no"):
+        raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
+
+
+def check_log_config(log: LogConfig) -> None:
+    """Raises ``InvalidParameter`` for a driver or an option that is not offered."""
+    if log.type not in LOG_OPTIONS:
+        raise InvalidParameter(f"logger: no log driver named '{log.type}' is registered")
+    for name, value in log.config.items():
+        if name not in LOG_OPTIONS[log.type]:
+            raise InvalidParameter(f"unknown log opt '{name}' for {log.type} log driver")
+        if name == "max-file" and not (value.isdigit() and 1 <= int(value) <= 1000):
+            raise InvalidParameter("must be a number from 1 to 1000", field="max-file", value=value)
+    if "max-size" in log.config:
+        log_size(log.config["max-size"])
+    elif "max-file" in log.config and int(log.config["max-file"]) > 1:
+        raise InvalidParameter("cannot set max-file without max-size")
+
+
+def log_size(text: str) -> int:
+    """``10m`` in bytes; ``-1`` is no bound (0)."""
+    if text == "-1":
+        return 0
+    match = _SIZE.fullmatch(text)
+    if match is None or int(match[1]) == 0:
+        raise InvalidParameter("is not a size", field="max-size", value=text, allowed="a number with k, m or g")
+    return int(match[1]) << (10 * " kmgt".index(match[2].lower() or " "))
+
+
+def _check_config(config: ContainerConfig) -> None:
+    if config.working_dir and not config.working_dir.startswith("/"):
+        raise InvalidParameter(
+            f"the working directory '{config.working_dir}' is invalid, it needs to be an absolute path"
+        )
+    for field, name in (("Hostname", config.hostname), ("Domainname", config.domainname)):
+        if name and not HOSTNAME.fullmatch(name):
+            raise InvalidParameter("is not a host name", field=field, value=name)
+    if config.stop_signal:
+        signals.parse(config.stop_signal)
+    if config.stop_timeout is not None and config.stop_timeout < -1:
+        raise InvalidParameter(
+            "must be -1 (no bound), zero or positive", field="StopTimeout", value=config.stop_timeout
+        )
+    for entry in config.env:
+        if not entry or entry.startswith("="):
+            raise InvalidParameter(f"invalid environment variable: {entry}")
+
+
+def _check_modes(config: ContainerConfig, host_config: HostConfig) -> None:
+    allowed = {
+        "PidMode": (host_config.pid_mode, {"", "host", "private"}, True),
+        "IpcMode": (host_config.ipc_mode, {"", "host", "private", "shareable", "none"}, True),
+        "UTSMode": (host_config.uts_mode, {"", "host", "private"}, False),
+        "CgroupnsMode": (host_config.cgroupns_mode, {"", "host", "private"}, False),
+    }
+    for field, (mode, values, may_join) in allowed.items():
+        if mode not in values and not (may_join and mode.startswith("container:") and len(mode) > len("container:")):
+            raise InvalidParameter("invalid mode", field=f"HostConfig.{field}", value=mode)
+    if host_config.ipc_mode == "none":
+        raise InvalidParameter("is not supported", field="HostConfig.IpcMode", value="none")
+    joins_network = host_config.network_mode.startswith("container:")
+    if config.hostname and (host_config.uts_mode == "host" or joins_network):
+        mode = "UTS mode" if host_config.uts_mode == "host" else "network mode"
+        raise InvalidParameter(f"conflicting options: hostname and the {mode}")
+    if joins_network and (host_config.port_bindings or host_config.publish_all_ports):
+        raise InvalidParameter("conflicting options: port publishing and the container type network mode")
+    if joins_network and (host_config.dns or host_config.extra_hosts):
+        raise InvalidParameter("conflicting options: dns or custom host-to-IP mapping and the network mode")
+
+
+def _check_lists(host_config: HostConfig) -> None:
+    if not -LARGEST_OOM_SCORE <= host_config.oom_score_adj <= LARGEST_OOM_SCORE:
+        raise InvalidParameter(f"Invalid value {host_config.oom_score_adj}, range for oom score adj is [-1000, 1000]")
+    if host_config.shm_size < 0:
+        raise InvalidParameter("SHM size can not be less than 0")
+    if len(host_config.console_size) != 2 or min(host_config.console_size) < 0:
+        raise InvalidParameter(
+            "must be height and width", field="HostConfig.ConsoleSize", value=host_config.console_size
+        )
+    for index, text in enumerate(host_config.extra_hosts):
+        split_extra_host(text, f"HostConfig.ExtraHosts[{index}]")
+    for index, server in enumerate(host_config.dns):
+        try:
+            ipaddress.ip_address(server)
+        except ValueError:
+            raise InvalidParameter("is not an IP address", field=f"HostConfig.Dns[{index}]", value=server) from None
+    for name in host_config.sysctls:
+        _check_sysctl(name, host_config)
+    if ".." in host_config.cgroup_parent.split("/"):
+        raise InvalidParameter("must not climb", field="HostConfig.CgroupParent", value=host_config.cgroup_parent)
+    for text in host_config.volumes_from:
+        mount_requests.parse_volumes_from(text)
+    for path in (*(host_config.masked_paths or ()), *(host_config.readonly_paths or ())):
+        if not path.startswith("/"):
+            raise InvalidParameter("must be absolute", field="HostConfig.MaskedPaths or ReadonlyPaths", value=path)
+
+
+def _check_sysctl(name: str, host_config: HostConfig) -> None:
+    if not SYSCTL_NAMES.fullmatch(name) or "/" in name:
+        raise InvalidParameter(f"sysctl '{name}' is not allowed")
+    if name.startswith("net.") and host_config.network_mode == "host":
+        raise InvalidParameter(f"sysctl '{name}' not allowed in host network namespace")
+    if name.startswith("net.") and host_config.network_mode.startswith("container:"):
+        raise InvalidParameter(f"sysctl '{name}' not allowed in the network namespace of another container")
+    if not name.startswith("net.") and host_config.ipc_mode == "host":
+        raise InvalidParameter(f"sysctl '{name}' not allowed in host ipc namespace")
