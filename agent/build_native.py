@@ -1,0 +1,91 @@
+"""Builds the extension module wherry._native: cffi in API mode over libwherry (native/), which make builds first.
+
+The module keeps to CPython's limited API, so that one wheel serves every supported Python version.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+NATIVE = HERE.parent / "native"
+BUILD = NATIVE / "build"
+PROGRAMS = ("wherry-runtime", "wherry-monitor")
+
+# What agent/wherry/native.py calls; the meaning of each function stands in the header that declares it.
+DECLARATIONS = """
+struct wherry_error { int code; char message[1024]; ...; };
+
+int wherry_netns_create(const char *path, struct wherry_error *err);
+int wherry_netns_remove(const char *path, struct wherry_error *err);
+int wherry_netns_socket(const char *path, int family, int type, int protocol, struct wherry_error *err);
+int wherry_netns_sysctl(const char *path, const char *name, const char *value, struct wherry_error *err);
+
+int wherry_overlay_mount(const char *target, const char *const *lower, size_t count, const char *upper,
+                         const char *work, struct wherry_error *err);
+int wherry_unmount(const char *target, bool lazy, struct wherry_error *err);
+
+int wherry_paths_open_in_root(int root, const char *path, int flags, struct wherry_error *err);
+int wherry_file_read_fd(int fd, const char *name, size_t limit, char **text, size_t *length,
+                        struct wherry_error *err);
+
+struct wherry_layer_limits { uint64_t max_bytes; uint64_t max_entries; ...; };
+struct wherry_layer_result {
+    char diff_id[65]; char digest[65]; uint64_t compressed_size; uint64_t size; uint64_t entries; ...;
+};
+int wherry_layer_unpack(int source, const char *target, const struct wherry_layer_limits *limits,
+                        struct wherry_layer_result *result, struct wherry_error *err);
+
+int wherry_kernel_check_json(const char *config_file, const char *kernel_version, char **json_out,
+                             struct wherry_error *err);
+void free(void *pointer);
+"""
+
+SOURCE = """
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include "wherry/error.h"
+#include "wherry/file.h"
+#include "wherry/kernel.h"
+#include "wherry/layer.h"
+#include "wherry/netns.h"
+#include "wherry/overlay.h"
+#include "wherry/paths.h"
+"""
+
+
+def make() -> None:
+    """Builds the library and the programs; the compiler's messages are shown."""
+    jobs = str(os.cpu_count() or 1)
+    subprocess.run(["make", "--silent", "-C", str(NATIVE), "-j", jobs, "all"], check=True)
+
+
+def stage_programs() -> list[str]:
+    """Puts the programs where setuptools finds them for the wheel; returns their paths relative to agent/."""
+    staged = HERE / "build" / "programs"
+    staged.mkdir(parents=True, exist_ok=True)
+    for program in PROGRAMS:
+        shutil.copy2(BUILD / program, staged / program)
+    return [f"build/programs/{program}" for program in PROGRAMS]
+
+
+make()
+ffibuilder = FFI()
+ffibuilder.cdef(DECLARATIONS)
+ffibuilder.set_source(
+    "wherry._native",
+    SOURCE,
+    include_dirs=[str(NATIVE / "include")],
+    # Static where the distribution's archives are position independent: the module then needs nothing on the host but
+    # libc and zlib, which Python itself brings.
+    extra_objects=[str(BUILD / "libwherry.a")],
+    libraries=["json-c", "zstd", "seccomp", "z", "dl", "pthread"],
+    define_macros=[("Py_LIMITED_API", "0x030A0000"), ("_GNU_SOURCE", None)],
+    py_limited_api=True,
+)

@@ -1,0 +1,22 @@
+/*
+ * Mounting a container's root file system: image layers under one writable directory, by overlayfs
+ * (Documentation/filesystems/overlayfs in the kernel's tree).
+ */
+#pragma once
+
+#include "wherry/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/*
+ * Mounts an overlay at `target`: `lower` holds `count` directories, the top one first; `upper` and `work` are NULL for
+ * a read-only stack. The new mount API takes one layer a call where the kernel knows it (6.5); before that all layers
+ * must fit into one page of options, for which they are named relative to the directory that they share.
+ */
+int wherry_overlay_mount(const char *target, const char *const *lower, size_t count, const char *upper,
+                         const char *work, struct wherry_error *err);
+
+/* Unmounts what is on top of `target`; `lazy` lets go at once and leaves the rest to the last user (MNT_DETACH). A
+ * target that is not a mount point, or is not there, is no error. Links are not followed. */
+int wherry_unmount(const char *target, bool lazy, struct wherry_error *err);
