@@ -10,10 +10,11 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wherry import __version__, config
 from wherry.cli.daemon_options import Invocation, parse
+from wherry.cli.pidfile import LockedFile
 from wherry.errors import WherryError
 
 log = logging.getLogger("wherry.daemon")
@@ -62,18 +63,25 @@ def _level(settings: config.Config) -> int:
 
 def _run(settings: config.Config, invocation: Invocation) -> None:
     """Serves, or purges, as the only process that uses these roots."""
-    from wherry.cli.pidfile import LockedFile
-
     settings.paths.create()
+    if invocation.purge:
+        from wherry.cli.purge import purge, remove_roots
+
+        with _locks(settings):
+            purge(settings)
+        remove_roots(settings.paths)
+        return
+    with _locks(settings):
+        asyncio.run(_serve(settings, invocation.flags))
+
+
+@contextlib.contextmanager
+def _locks(settings: config.Config) -> Iterator[None]:
+    """Both roots for this process alone."""
     with contextlib.ExitStack() as locks:
         locks.enter_context(LockedFile(settings.paths.lock, subject=f"data root {settings.data_root}", remove=False))
         locks.enter_context(LockedFile(settings.pid_path, subject=f"pid file {settings.pid_path}", remove=True))
-        if invocation.purge:
-            from wherry.cli.purge import purge
-
-            purge(settings)
-        else:
-            asyncio.run(_serve(settings, invocation.flags))
+        yield
 
 
 async def _serve(settings: config.Config, flags: Mapping[str, object]) -> None:

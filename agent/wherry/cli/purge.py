@@ -21,8 +21,8 @@ CGROUP_ROOT = Path("/sys/fs/cgroup")
 def purge(settings: Config) -> None:
     """Removes containers, networks with what they changed on the host, control groups, images, volumes and records.
 
-    The caller holds the locks: no agent runs. The roots themselves stay where they hold anything that is not Wherry's.
-    Raises what stands against it; what was removed before that stays removed, and the purge can be repeated.
+    The caller holds the locks: no agent runs. Raises what stands against it; what was removed before that stays
+    removed, and the purge can be repeated.
     """
     asyncio.run(_clear(settings))
     _remove_groups(settings.paths.instance)
@@ -61,6 +61,10 @@ def _remove_files(paths: Paths) -> None:
     for suffix in ("", "-wal", "-shm"):
         paths.database.with_name(paths.database.name + suffix).unlink(missing_ok=True)
     paths.lock.unlink(missing_ok=True)
+
+
+def remove_roots(paths: Paths) -> None:
+    """The roots themselves, when the locks in them have gone; they stay where they hold what is not Wherry's."""
     for root in (paths.exec_root, paths.data_root):
         with contextlib.suppress(OSError):
             root.rmdir()

@@ -43,7 +43,11 @@ class PrivateAgent:
     # -- life cycle
 
     def __enter__(self) -> PrivateAgent:
-        self.up()
+        try:
+            self.up()
+        except BaseException:
+            self._end()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -112,16 +116,19 @@ class PrivateAgent:
                 assert self.stop() == 0, f"wherryd did not end in order:\n{self.log_text()}"
             left = self._kill_processes()
         finally:
-            if self._agent is not None and self._agent.poll() is None:
-                self._agent.kill()
-                self._agent.wait()
-            self._kill_processes()
-            if self._holder is not None:
-                self._holder.kill()
-                self._holder.wait()
-            left += self._remove_cgroups()
-            shutil.rmtree(self.place, ignore_errors=True)
+            left += self._end()
         assert not left, f"left over after all containers were removed: {left}"
+
+    def _end(self) -> list[str]:
+        """Takes everything down by force; says which control groups were left."""
+        for process in (self._agent, self._holder):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+        self._kill_processes()
+        left = self._remove_cgroups()
+        shutil.rmtree(self.place, ignore_errors=True)
+        return left
 
     # -- what tests do with it
 
