@@ -98,6 +98,10 @@ class Networks:
         self._tell("create", network)
         return network
 
+    def check(self, spec: NetworkSpec, *, replacing: str = "") -> None:
+        """Raises what ``create`` would raise for what is asked; ``replacing`` is the full ID of a network that goes."""
+        creation.settle(spec, self._surroundings(without=replacing), self._config, self._instance)
+
     def find(self, name_or_id: str) -> Network:
         """By name, ID or the beginning of an ID; NotFound otherwise."""
         return self._registry.find(name_or_id)
@@ -171,9 +175,11 @@ class Networks:
     def _in_use(self, network: Network) -> bool:
         return any(True for _one in self._registry.attached(network.id))
 
-    def _surroundings(self) -> Surroundings:
-        networks = self._registry.networks()
-        own = {network.link for network in networks}
+    def _surroundings(self, without: str = "") -> Surroundings:
+        """``without`` is the ID of a network that is taken as gone, with its routes."""
+        known = self._registry.networks()
+        own = {network.link for network in known}
+        networks = [network for network in known if network.id != without]
         return Surroundings(networks, addresses.host_routes(without=own), host_links())
 
     async def _predefine(self) -> None:

@@ -50,7 +50,9 @@ def _parse_one(resource: object, place: str) -> Document:
     kind = options.pop("kind", None)
     if not isinstance(kind, str) or kind not in _PARSERS:
         field = f"{place}.kind" if place else "kind"
-        raise InvalidParameter("unknown kind of resource", field=field, value=kind, allowed=f"one of {', '.join(KINDS)}")
+        raise InvalidParameter(
+            "unknown kind of resource", field=field, value=kind, allowed=f"one of {', '.join(KINDS)}"
+        )
     try:
         return _PARSERS[kind](options)
     except InvalidParameter as error:

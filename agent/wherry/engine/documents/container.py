@@ -187,9 +187,9 @@ def _pull(value: Any, where: str) -> str:
     if isinstance(value, bool):
         return _PULL[value]
     lowered = value.lower() if isinstance(value, str) else value
-    return {"true": "always", "yes": "always", "false": "missing", "no": "missing"}.get(str(lowered), "") or fields.choice(
-        "always", "missing", "never"
-    )(value, where)
+    return {"true": "always", "yes": "always", "false": "missing", "no": "missing"}.get(
+        str(lowered), ""
+    ) or fields.choice("always", "missing", "never")(value, where)
 
 
 def _platform(value: Any, where: str) -> str:

@@ -128,7 +128,9 @@ CONFIGURATION = (
         "exposed_ports",
         ports.exposed,
         _exposed_now,
-        lambda draft, value: draft.with_config(exposed_ports=tuple(dict.fromkeys((*draft.config.exposed_ports, *value)))),
+        lambda draft, value: draft.with_config(
+            exposed_ports=tuple(dict.fromkeys((*draft.config.exposed_ports, *value)))
+        ),
         Shape.SET,
         canonical=set,
         inherited=lambda image: ports.exposed(image.exposed_ports, "exposed_ports"),
@@ -208,9 +210,7 @@ HOST = (
         canonical=set,
         show=_rates_json,
     ),
-    in_host(
-        "devices", "devices", fields.list_of(values.device), shape=Shape.SET, canonical=set, show=_devices_json
-    ),
+    in_host("devices", "devices", fields.list_of(values.device), shape=Shape.SET, canonical=set, show=_devices_json),
     in_host("dns_options", "dns_opts", fields.texts, shape=Shape.SET, canonical=set),
     in_host("dns_search", "dns_search_domains", fields.texts, shape=Shape.LIST),
     in_host("dns", "dns_servers", fields.list_of(fields.address()), shape=Shape.LIST),
@@ -286,7 +286,4 @@ PUBLISHED = Property(
 )
 """Read apart from the others: ``default_ip`` has a say in it."""
 
-PROPERTIES: Mapping[str, Property] = {
-    made.option: made for made in (*CONFIGURATION, *LIMITS, *HOST, PUBLISHED)
-}
-
+PROPERTIES: Mapping[str, Property] = {made.option: made for made in (*CONFIGURATION, *LIMITS, *HOST, PUBLISHED)}

@@ -81,7 +81,9 @@ def command(value: Any, where: str) -> tuple[str, ...]:
     words = value if isinstance(value, (list, tuple)) else None
     if words is None:
         raise InvalidParameter("must be a list of words or a string", field=where, value=value)
-    return tuple(fields.text(str(word) if isinstance(word, int) else word, f"{where}[{n}]") for n, word in enumerate(words))
+    return tuple(
+        fields.text(str(word) if isinstance(word, int) else word, f"{where}[{n}]") for n, word in enumerate(words)
+    )
 
 
 def ulimit(value: Any, where: str) -> Ulimit:

@@ -84,7 +84,9 @@ def _checked(document: ImageDocument, load_path: str) -> ImageDocument:
     if document.state == "absent":
         return document
     if document.name.startswith("sha256:") and document.source != "local":
-        raise InvalidParameter("an ID can only be removed, or tagged with source local", field="name", value=document.name)
+        raise InvalidParameter(
+            "an ID can only be removed, or tagged with source local", field="name", value=document.name
+        )
     if document.source is None:
         raise InvalidParameter("is required for state present", field="source", allowed=f"one of {', '.join(SOURCES)}")
     if document.source in {"load", "import"} and not document.path:
@@ -100,7 +102,9 @@ def _checked(document: ImageDocument, load_path: str) -> ImageDocument:
 
 
 def _tag(value: Any, where: str) -> str:
-    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else fields.filled(value, where)
+    text = (
+        str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else fields.filled(value, where)
+    )
     if text.startswith("sha256:"):
         return text
     try:

@@ -1,4 +1,4 @@
-"""The suboption lists that say how containers and networks meet: ``networks`` of a container, ``ipam_config`` of a network."""
+"""How containers and networks meet: ``networks`` of a container, ``ipam_config`` of a network."""
 
 from __future__ import annotations
 
@@ -51,13 +51,17 @@ def _subnet(value: Any, where: str) -> Subnet:
     options.finish()
     if not subnet:
         if made != Subnet(""):
-            raise InvalidParameter("is required beside gateway, iprange and aux_addresses", field=options.field("subnet"))
+            raise InvalidParameter(
+                "is required beside gateway, iprange and aux_addresses", field=options.field("subnet")
+            )
         return made
     pool = ipaddress.ip_network(subnet)
     if made.gateway and ipaddress.ip_address(made.gateway) not in pool:
         raise InvalidParameter(f"is not in the subnet {subnet}", field=options.field("gateway"), value=made.gateway)
     if made.ip_range and not _within(made.ip_range, subnet):
-        raise InvalidParameter(f"is not within the subnet {subnet}", field=options.field("iprange"), value=made.ip_range)
+        raise InvalidParameter(
+            f"is not within the subnet {subnet}", field=options.field("iprange"), value=made.ip_range
+        )
     for name, address in made.auxiliary.items():
         if ipaddress.ip_address(address) not in pool:
             field = options.field(f"aux_addresses.{name}")

@@ -24,8 +24,8 @@ class Shape(Enum):
 class Draft:
     """The two records of a container to be made, as far as they are filled in."""
 
-    config: ContainerConfig = ContainerConfig()
-    host: HostConfig = HostConfig()
+    config: ContainerConfig = field(default_factory=ContainerConfig)
+    host: HostConfig = field(default_factory=HostConfig)
 
     def with_config(self, **fields: Any) -> Draft:
         """With these fields of the configuration set."""
@@ -51,8 +51,8 @@ class Property:
     """One compared option.
 
     ``read`` makes the value that documents hold out of JSON; ``current`` takes the value of the same form from a
-    container; ``write`` puts it into a draft; ``canonical`` maps spellings of equal effect to equal values (for sets and
-    dictionaries: of the whole collection); ``inherited`` is what a container has from its image without asking;
+    container; ``write`` puts it into a draft; ``canonical`` maps spellings of equal effect to equal values (of sets and
+    dictionaries the whole collection); ``inherited`` is what a container has from its image without asking;
     ``show`` turns a value into JSON. ``live``: the kernel changes it in a container that runs; ``limit`` then names the
     fields of an update.
     """
@@ -66,7 +66,6 @@ class Property:
     inherited: Callable[[ImageConfig], Any] = nothing
     show: Callable[[Any], Any] = as_it_is
     limit: str = ""
-    secret_parts: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def live(self) -> bool:

@@ -1,4 +1,4 @@
-"""Sizes, numbers of CPUs and rates as people write them: ``512M`` is 536870912 bytes, ``1.5`` CPUs are 1.5e9 nano-CPUs."""
+"""Sizes and numbers of CPUs as people write them: ``512M`` is 536870912 bytes, ``1.5`` CPUs are 1.5e9 nano-CPUs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def memory(unlimited: bool = False) -> Reader[int]:
     def read(value: Any, where: str) -> int:
         found = size_or_unlimited(value, where) if unlimited else size(value, where)
         if 0 < found < smallest:
-            raise InvalidParameter("is below the smallest memory limit", field=where, value=value, allowed="at least 6M")
+            raise InvalidParameter(
+                "is below the smallest memory limit", field=where, value=value, allowed="at least 6M"
+            )
         return found
 
     return read

@@ -71,21 +71,18 @@ def _anything(value: Any, _where: str) -> Any:
 def _mirrors(value: Any, where: str) -> list[dict[str, Any]]:
     if not isinstance(value, (list, tuple)):
         raise InvalidParameter("must be a list", field=where, value=value)
-    mirrors = []
+    mirrors: list[dict[str, Any]] = []
     for number, entry in enumerate(value):
         place = f"{where}[{number}]"
         if isinstance(entry, str):
             mirrors.append({"location": entry})
             continue
         options = fields.suboptions(entry, place)
-        mirror = {"location": options.get("url", fields.text) or options.get("location", fields.text)}
-        if mirror["location"] is None:
-            raise InvalidParameter("is required", field=f"{place}.url")
+        mirror: dict[str, Any] = {"location": options.required("url", fields.text)}
         for option in _MIRROR_OPTIONS:
             given = options.get(option, _anything)
             if given is not None:
                 mirror[option] = given
-        options.get("location", fields.text)
         options.finish()
         mirrors.append(mirror)
     return mirrors

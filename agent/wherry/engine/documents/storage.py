@@ -106,7 +106,7 @@ def _bind(options: fields.Options) -> dict[str, Any]:
 def _tmpfs(options: fields.Options) -> dict[str, Any]:
     amount = options.default("tmpfs_size", size, 0)
     mode = options.default("tmpfs_mode", _mode, 0)
-    words = options.default("tmpfs_options", fields.list_of(_tmpfs_option), ())
+    words = options.get("tmpfs_options", fields.list_of(_tmpfs_option)) or ()
     return {"tmpfs": TmpfsOptions(amount, mode, words)} if amount or mode or words else {}
 
 

@@ -1,0 +1,97 @@
+"""The engine: desired documents in, a plan or a changed world out."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+
+from wherry.containers.service import Containers
+from wherry.engine import containers as container_plans
+from wherry.engine import images as image_plans
+from wherry.engine import mirrors as mirror_plans
+from wherry.engine import networks as network_plans
+from wherry.engine import volumes as volume_plans
+from wherry.engine.apply import carry_out
+from wherry.engine.archives import Archives
+from wherry.engine.documents import Document
+from wherry.engine.documents.container import ContainerDocument
+from wherry.engine.documents.image import ImageDocument
+from wherry.engine.documents.network import NetworkDocument
+from wherry.engine.documents.volume import VolumeDocument
+from wherry.engine.model import Action, Key, Object, Plan, ResourcePlan, Result, Step
+from wherry.engine.order import in_order, key_of
+from wherry.engine.world import Nouns, World
+from wherry.images.service import Images
+from wherry.networks.service import Networks
+from wherry.volumes.service import Volumes
+
+
+class Engine:
+    """Plans and applies. Two requests about one resource are carried out one after the other."""
+
+    def __init__(self, images: Images, networks: Networks, volumes: Volumes, containers: Containers) -> None:
+        self._nouns = Nouns(images, networks, volumes, containers)
+        self._archives = Archives()
+        self._locks: dict[Key, asyncio.Lock] = {}
+
+    async def start(self) -> None:
+        """Nothing to take up: what an agent was doing when it died is settled by the nouns."""
+
+    async def stop(self) -> None:
+        """Nothing to let go of."""
+
+    async def plan(self, documents: Sequence[Document]) -> Plan:
+        """What has to be done so that the documents hold. Changes nothing; raises for what cannot be done."""
+        return await self._plan(documents)
+
+    async def check(self, documents: Sequence[Document]) -> Result:
+        """The plan as a result: what would be done, and the objects as they are."""
+        plan = await self._plan(documents)
+        return Result(plan.actions, self._objects(documents))
+
+    async def apply(self, documents: Sequence[Document]) -> Result:
+        """Plans, and carries the plan out."""
+        async with self._held([key_of(document) for document in documents]):
+            actions: list[Action] = []
+            for part in _parts(documents):
+                actions += await carry_out(await self._plan(part))
+        return Result(tuple(actions), self._objects(documents))
+
+    async def _plan(self, documents: Sequence[Document]) -> Plan:
+        world = World(self._nouns, {key_of(document) for document in documents if document.state != "absent"})
+        resources = []
+        for document, needs in in_order(documents):
+            steps = await self._steps(document, world)
+            resources.append(ResourcePlan(key_of(document), tuple(steps), needs))
+        return Plan(tuple(resources))
+
+    async def _steps(self, document: Document, world: World) -> list[Step]:
+        if isinstance(document, ContainerDocument):
+            return await container_plans.plan(document, world)
+        if isinstance(document, ImageDocument):
+            return await image_plans.plan(document, world, self._archives)
+        if isinstance(document, NetworkDocument):
+            return await network_plans.plan(document, world)
+        if isinstance(document, VolumeDocument):
+            return await volume_plans.plan(document, world)
+        return await mirror_plans.plan(document, world)
+
+    def _objects(self, documents: Sequence[Document]) -> tuple[tuple[Key, Object | None], ...]:
+        world = World(self._nouns)
+        return tuple((key_of(document), world.object_of(key_of(document))) for document in documents)
+
+    @contextlib.asynccontextmanager
+    async def _held(self, keys: Sequence[Key]) -> AsyncIterator[None]:
+        """Holds the resources, in one order for all, so that two requests never wait for each other."""
+        async with contextlib.AsyncExitStack() as stack:
+            for key in sorted(set(keys)):
+                await stack.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
+            yield
+
+
+def _parts(documents: Sequence[Document]) -> list[list[Document]]:
+    """Registry rules first: a plan asks registries what a pull would bring, by the rules that hold then."""
+    rules = [document for document in documents if document.kind == "registry_mirror"]
+    others = [document for document in documents if document.kind != "registry_mirror"]
+    return [part for part in (rules, others) if part]

@@ -1,0 +1,103 @@
+"""Plans for volumes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from wherry.engine.documents.volume import VolumeDocument
+from wherry.engine.model import Action, Run, Step, nothing
+from wherry.engine.world import World
+from wherry.errors import Conflict
+from wherry.volumes.model import LOCAL_DRIVER, Volume, VolumeSpec
+
+KIND = VolumeDocument.kind
+
+
+async def plan(document: VolumeDocument, world: World) -> list[Step]:
+    """Makes or removes a volume; one that differs is made anew only where the document allows to lose its content."""
+    existing = world.volume(document.name)
+    if document.state == "absent":
+        return [_absent(document, world, existing)]
+    _check_driver(document)
+    if existing is None:
+        after = {"state": "present", **_declared(document)}
+        action = Action(KIND, document.name, "create", "there is no such volume", {"state": "absent"}, after)
+        return [Step(action, _create(document, world))]
+    changed = _differences(document, existing)
+    if document.recreate == "always" or (changed and document.recreate == "options-changed"):
+        _check_unused(document, world)
+        before = {option: values[0] for option, values in changed.items()}
+        after = {option: values[1] for option, values in changed.items()}
+        reason = f"{', '.join(changed)} changed" if changed else "recreate is always"
+        action = Action(KIND, document.name, "recreate", reason, before, after)
+        return [Step(action, _recreate(document, world))]
+    if changed:
+        kept = f"{', '.join(changed)} differs and recreate is never: a volume keeps its content"
+        return [nothing(KIND, document.name, kept)]
+    return [nothing(KIND, document.name, "the volume is as declared")]
+
+
+def _absent(document: VolumeDocument, world: World, existing: Volume | None) -> Step:
+    if existing is None:
+        return nothing(KIND, document.name, "there is no such volume")
+    _check_unused(document, world)
+
+    async def remove() -> None:
+        await world.nouns.volumes.remove(document.name)
+
+    before, after = {"state": "present"}, {"state": "absent"}
+    return Step(Action(KIND, document.name, "remove", "it shall be absent", before, after), remove)
+
+
+def _check_driver(document: VolumeDocument) -> None:
+    from wherry.errors import InvalidParameter
+    from wherry.volumes import local
+
+    if document.driver not in {None, LOCAL_DRIVER}:
+        allowed = f"{LOCAL_DRIVER} is the only one"
+        raise InvalidParameter("no such volume driver", field="driver", value=document.driver, allowed=allowed)
+    local.check_options(document.driver_options or {})
+
+
+def _check_unused(document: VolumeDocument, world: World) -> None:
+    names = [
+        container.name
+        for container in world.nouns.containers.all()
+        if container.id in world.nouns.volumes.users(document.name) and not world.is_container_going(container.name)
+    ]
+    if names:
+        raise Conflict(f"the volume is used by {', '.join(names)}", field="name", value=document.name)
+
+
+def _spec(document: VolumeDocument) -> VolumeSpec:
+    return VolumeSpec(
+        document.name, document.driver or LOCAL_DRIVER, document.driver_options or {}, document.labels or {}
+    )
+
+
+def _create(document: VolumeDocument, world: World) -> Run:
+    async def create() -> None:
+        await world.nouns.volumes.create(_spec(document))
+
+    return create
+
+
+def _recreate(document: VolumeDocument, world: World) -> Run:
+    async def recreate() -> None:
+        await world.nouns.volumes.remove(document.name)
+        await world.nouns.volumes.create(_spec(document))
+
+    return recreate
+
+
+def _declared(document: VolumeDocument) -> dict[str, Any]:
+    options = {"driver": document.driver, "driver_options": document.driver_options, "labels": document.labels}
+    return {option: value for option, value in options.items() if value is not None}
+
+
+def _differences(document: VolumeDocument, volume: Volume) -> dict[str, tuple[Any, Any]]:
+    """Before and after of the options that differ; labels that nobody declared are left alone."""
+    labels = {name: volume.labels.get(name) for name in document.labels or {}}
+    current = {"driver": volume.driver, "driver_options": dict(volume.options), "labels": labels}
+    wanted = _declared(document)
+    return {option: (current[option], value) for option, value in wanted.items() if current[option] != value}
