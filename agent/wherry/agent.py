@@ -6,6 +6,7 @@ import shutil
 
 from wherry.config import Config
 from wherry.containers.service import Containers
+from wherry.engine.service import Engine
 from wherry.events import Events
 from wherry.host.facts import read_facts
 from wherry.images.service import Images
@@ -32,6 +33,7 @@ class Agent:
         self.containers = Containers(
             config, self.paths, self.database, self.events, self.images, self.networks, self.volumes
         )
+        self.engine = Engine(self.images, self.networks, self.volumes, self.containers)
         self.images.in_use = self.containers.users_of_image
         self.volumes.in_use = self.containers.users_of_volume
 
@@ -43,9 +45,11 @@ class Agent:
         await self.networks.start()
         await self.volumes.start()
         await self.containers.start_up()
+        await self.engine.start()
 
     async def stop(self) -> None:
         """Lets go of the machine without touching what runs: containers live on under their monitors."""
+        await self.engine.stop()
         await self.containers.shut_down()
         await self.volumes.stop()
         await self.networks.stop()

@@ -66,7 +66,6 @@ class Config:
     bridge: str = ""
     bip: str = ""
     fixed_cidr: str = ""
-    default_gateway: str = ""
     mtu: int = 1500
     default_address_pools: tuple[AddressPool, ...] = ()
     icc: bool = True
@@ -92,7 +91,6 @@ class Config:
     log_driver: str = "json-file"
     log_opts: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""
-    init: bool = False
     no_new_privileges: bool = False
 
     @property
@@ -194,7 +192,10 @@ def _checked(config: Config) -> Config:
         )
     if config.tls and not config.tlsverify:
         raise InvalidParameter(
-            "TLS without client certificates is not supported", field="tls", value="true", allowed="together with tlsverify"
+            "TLS without client certificates is not supported",
+            field="tls",
+            value="true",
+            allowed="together with tlsverify",
         )
     known = {"wherry-runtime", *config.runtimes}
     if config.default_runtime not in known:

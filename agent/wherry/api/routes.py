@@ -9,7 +9,18 @@ from wherry.api.router import Router
 
 log = logging.getLogger(__name__)
 
-SUBJECTS = ("system", "events", "absent", "images", "networks", "volumes", "containers", "exec", "wherry_v1")
+SUBJECTS = (
+    "system",
+    "disk_usage",
+    "events",
+    "absent",
+    "images",
+    "networks",
+    "volumes",
+    "containers",
+    "exec",
+    "wherry_v1",
+)
 
 
 def build() -> Router:

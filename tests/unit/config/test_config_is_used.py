@@ -19,7 +19,7 @@ def test_every_option_is_read_by_some_part_of_the_agent() -> None:
     unread = [
         field.name
         for field in fields(Config)
-        if not re.search(rf"(?<![a-z0-9_])(_?config|settings|self)\.{field.name}\b", text)
+        if not re.search(rf"(?<![a-z0-9_])(_?config|settings|defaults|self)\.{field.name}\b", text)
     ]
     assert unread == [], "accepted and ignored"
 
