@@ -30,14 +30,17 @@ enum wherry_cgroup_layout {
 
 /* One directory of the container: in one v1 hierarchy, or in the v2 tree. */
 struct wherry_cgroup_directory {
-    unsigned controllers; /* bits of enum cgroup_controller in src/runtime/cgroup_layout.h */
+    unsigned controllers; /* bits of enum cgroup_controller, see src/runtime/cgroup_layout.h */
+    bool unified;         /* in the v2 tree */
+    bool made;            /* by wherry_cgroup_create in this process, and not found there */
     char *path;           /* absolute, as this process sees it */
-    int fd;               /* O_DIRECTORY, opened at need; -1 until then */
+    int fd;               /* of the directory, opened at need; -1 until then */
 };
 
 struct wherry_cgroup {
     enum wherry_cgroup_layout layout;
     size_t count;
+    char *warning; /* what was left out because the kernel has removed it for good; NULL: nothing */
     struct wherry_cgroup_directory at[WHERRY_CGROUP_HIERARCHIES_MAX];
 };
 
@@ -48,6 +51,8 @@ struct wherry_cgroup {
 
 /*
  * Makes the container's directories and applies `resources` (the OCI linux.resources object, may be NULL) to them.
+ * Devices are denied unless a rule or the standard list (null, zero, full, random, urandom, tty, ptmx, pts, and mknod)
+ * allows them. A value of 0 for a memory limit, cpu shares, quota or period means "not set", as in other runtimes.
  * An absolute `cgroups_path` hangs below the mount of each hierarchy, a relative one below this process's own group.
  * Directories that exist and hold no process are taken over; one that holds processes is an error (EBUSY). On failure
  * nothing of it remains, `cg` included. All of `resources` is read before anything is made.

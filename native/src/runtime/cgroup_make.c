@@ -1,0 +1,250 @@
+/* Making directories: parents, cpuset's inheritance on v1, and delegation of controllers on v2. */
+#include "runtime/cgroup_make.h"
+
+#include "runtime/cgroup_file.h"
+#include "runtime/cgroup_layout.h"
+#include "wherry/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define CPUSET_TEXT_MAX 4096
+#define CONTROLLERS_TEXT_MAX 512
+/* A parent can be removed by its owner while the child is made. */
+#define MAKE_TRIES 5
+
+static int make_parents(const char *path)
+{
+    cleanup_free char *copy = strdup(path);
+
+    if (copy == NULL)
+        return -ENOMEM;
+    for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        if (mkdir(copy, 0755) < 0 && errno != EEXIST && errno != EROFS)
+            return -errno;
+        *slash = '/';
+    }
+    return 0;
+}
+
+/* A group with processes belongs to somebody who lives; an empty one is what a crash left behind. */
+static int take_over(struct wherry_cgroup_directory *directory, struct wherry_error *err)
+{
+    char text[32];
+    int result = cgroup_directory_open(directory, err);
+
+    if (result < 0)
+        return result;
+    result = cgroup_file_read(directory->fd, "cgroup.procs", text, sizeof(text));
+    if (result < 0)
+        return wherry_error_set(err, -result, "read %s/cgroup.procs", directory->path);
+    if (result > 0)
+        return wherry_error_set(err, EBUSY, "linux.cgroupsPath: %s is in use by process %.*s", directory->path,
+                                (int)strcspn(text, "\n"), text);
+    return 0;
+}
+
+static int make_one(struct wherry_cgroup_directory *directory, struct wherry_error *err)
+{
+    for (int i = 0; i < MAKE_TRIES; i++) {
+        int result;
+
+        if (mkdir(directory->path, 0755) == 0) {
+            directory->made = true;
+            return 0;
+        }
+        if (errno == EEXIST)
+            return take_over(directory, err);
+        if (errno != ENOENT)
+            break;
+        result = make_parents(directory->path);
+        if (result < 0)
+            return wherry_error_set(err, -result, "make the parents of %s", directory->path);
+    }
+    return wherry_error_set(err, errno, "make %s", directory->path);
+}
+
+/* Copies a cpuset file from the parent where it is empty. Returns whether it was, or -errno. */
+static int inherit_file(int parent, int child, const char *file)
+{
+    char text[CPUSET_TEXT_MAX];
+    int result = cgroup_file_read(child, file, text, sizeof(text));
+
+    if (result != 0)
+        return result < 0 ? result : 0;
+    result = cgroup_file_read(parent, file, text, sizeof(text));
+    if (result > 0)
+        result = cgroup_file_write(child, file, text);
+    return result < 0 ? result : 1;
+}
+
+/*
+ * On v1 a new cpuset is empty and takes no process (ENOSPC) until its CPUs and memory nodes are written. From the mount
+ * down, each group on the way gets its parent's where it has none, and clone_children, so that the kernel itself does
+ * it for those that come later: then one read tells that there is nothing to do.
+ */
+static int inherit_cpuset(struct wherry_cgroup_directory *directory, struct wherry_error *err)
+{
+    cleanup_free char *path = strdup(directory->path);
+    cleanup_close int parent = -1;
+    char text[CPUSET_TEXT_MAX];
+    int result = cgroup_directory_open(directory, err);
+
+    if (result < 0)
+        return result;
+    if (cgroup_file_read(directory->fd, "cpuset.cpus", text, sizeof(text)) > 0 &&
+        cgroup_file_read(directory->fd, "cpuset.mems", text, sizeof(text)) > 0)
+        return 0;
+    if (path == NULL)
+        return wherry_error_set(err, ENOMEM, "%s", directory->path);
+    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
+        cleanup_close int child = -1;
+
+        if (slash != NULL)
+            *slash = '\0';
+        child = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (child < 0)
+            return wherry_error_set(err, errno, "open %s", path);
+        /* Above the mount point there is no such file, in the root of the hierarchy it is never empty. */
+        if (parent >= 0 && faccessat(parent, "cpuset.cpus", F_OK, 0) == 0) {
+            int cpus = inherit_file(parent, child, "cpuset.cpus");
+            int mems = cpus < 0 ? 0 : inherit_file(parent, child, "cpuset.mems");
+
+            if (cpus < 0 || mems < 0)
+                return wherry_error_set(err, cpus < 0 ? -cpus : -mems, "initialise the cpuset %s", path);
+            if (slash != NULL && (cpus > 0 || mems > 0))
+                (void)cgroup_file_write(child, "cgroup.clone_children", "1");
+        }
+        wherry_cleanup_close(&parent);
+        parent = wherry_steal_fd(&child);
+        if (slash == NULL)
+            return 0;
+        *slash = '/';
+    }
+}
+
+int cgroup_make_directories(struct wherry_cgroup *cg, struct wherry_error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < cg->count && result >= 0; i++) {
+        result = make_one(&cg->at[i], err);
+        if (result >= 0 && !cg->at[i].unified && (cg->at[i].controllers & CGROUP_BIT(CGROUP_CPUSET)) != 0)
+            result = inherit_cpuset(&cg->at[i], err);
+    }
+    return result;
+}
+
+/* The controllers named in a file like cgroup.controllers, as bits. */
+static int read_controllers(int directory, const char *file, unsigned *bits)
+{
+    char text[CONTROLLERS_TEXT_MAX];
+    int result = cgroup_file_read(directory, file, text, sizeof(text));
+
+    *bits = 0;
+    if (result < 0)
+        return result;
+    for (const char *at = text; *at != '\0';) {
+        size_t length = strcspn(at, " ");
+        int controller = cgroup_controller_find(at, length);
+
+        if (controller >= 0)
+            *bits |= CGROUP_BIT(controller);
+        at += length + (at[length] == ' ');
+    }
+    return 0;
+}
+
+/* Delegates to the children of `directory` what it has and they lack. One controller that is refused (cpu, while
+ * realtime processes run) does not keep the others back. Returns the first error, which matters only to who needs it.
+ */
+static int delegate(int directory)
+{
+    unsigned available, enabled;
+    int first = 0, result = read_controllers(directory, "cgroup.controllers", &available);
+
+    if (result >= 0)
+        result = read_controllers(directory, "cgroup.subtree_control", &enabled);
+    if (result < 0)
+        return result;
+    for (unsigned i = 0; i < CGROUP_NAMED; i++) {
+        char word[64];
+
+        if ((available & ~enabled & CGROUP_BIT(i)) == 0)
+            continue;
+        snprintf(word, sizeof(word), "+%s", cgroup_controller_name(i, true));
+        result = cgroup_file_write(directory, "cgroup.subtree_control", word);
+        if (result < 0 && first == 0)
+            first = result;
+    }
+    return first;
+}
+
+/* Walks from the mount down to the container's parent. `*refused` and its path tell where a delegation failed. */
+static int delegate_down(const char *path, int *refused, char refused_path[PATH_MAX], struct wherry_error *err)
+{
+    cleanup_free char *copy = strdup(path);
+
+    if (copy == NULL)
+        return wherry_error_set(err, ENOMEM, "%s", path);
+    for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        cleanup_close int directory = -1;
+
+        *slash = '\0';
+        directory = open(copy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (directory < 0)
+            return wherry_error_set(err, errno, "open %s", copy);
+        if (faccessat(directory, "cgroup.subtree_control", F_OK, 0) == 0) {
+            int result = delegate(directory);
+
+            if (result < 0 && *refused == 0) {
+                *refused = result;
+                snprintf(refused_path, PATH_MAX, "%s", copy);
+            }
+        }
+        *slash = '/';
+    }
+    return 0;
+}
+
+static int check_settings(const struct wherry_cgroup_directory *directory, const struct cgroup_settings *settings,
+                          int refused, const char *refused_path, struct wherry_error *err)
+{
+    unsigned available;
+    int result = read_controllers(directory->fd, "cgroup.controllers", &available);
+
+    if (result < 0)
+        return wherry_error_set(err, -result, "read %s/cgroup.controllers", directory->path);
+    for (size_t i = 0; i < settings->count; i++) {
+        const struct cgroup_setting *setting = &settings->list[i];
+
+        if (setting->controller == CGROUP_CORE || (available & CGROUP_BIT(setting->controller)) != 0)
+            continue;
+        if (refused != 0)
+            return wherry_error_set(err, -refused, "linux.resources.%s: the %s controller cannot be enabled in %s",
+                                    setting->field, cgroup_controller_name(setting->controller, true), refused_path);
+        return wherry_error_set(err, ENOTSUP,
+                                "linux.resources.%s: the %s controller is not available below %s: this kernel lacks "
+                                "it, or it was not delegated",
+                                setting->field, cgroup_controller_name(setting->controller, true), directory->path);
+    }
+    return 0;
+}
+
+int cgroup_make_controllers(struct wherry_cgroup *cg, const struct cgroup_settings *settings, struct wherry_error *err)
+{
+    struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_CORE);
+    char refused_path[PATH_MAX] = "";
+    int refused = 0, result;
+
+    if (cg->layout != WHERRY_CGROUP_V2 || directory == NULL)
+        return 0;
+    result = cgroup_directory_open(directory, err);
+    if (result >= 0)
+        result = delegate_down(directory->path, &refused, refused_path, err);
+    return result < 0 ? result : check_settings(directory, settings, refused, refused_path, err);
+}

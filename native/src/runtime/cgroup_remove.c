@@ -1,0 +1,67 @@
+/* Removing a container's control groups with all that was made below them. */
+#include "runtime/cgroup_file.h"
+#include "wherry/cgroup.h"
+#include "wherry/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+#define REMOVE_US 5000000U
+#define DEPTH_MAX 64
+
+static int remove_below(int parent, const char *name, unsigned depth);
+
+/* Removes the groups inside; the files of a group go with it. */
+static int remove_children(int parent, const char *name, unsigned depth)
+{
+    cleanup_close int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    cleanup_closedir DIR *stream = NULL;
+    int result = 0;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    stream = fdopendir(fd);
+    if (stream == NULL)
+        return -errno;
+    (void)wherry_steal_fd(&fd);
+    for (struct dirent *entry = readdir(stream); entry != NULL && result == 0; entry = readdir(stream)) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            result = remove_below(dirfd(stream), entry->d_name, depth + 1);
+    }
+    return result;
+}
+
+static int remove_below(int parent, const char *name, unsigned depth)
+{
+    int result;
+
+    if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+        return 0;
+    if (errno != EBUSY && errno != ENOTEMPTY)
+        return -errno;
+    if (depth >= DEPTH_MAX)
+        return -ELOOP;
+    result = remove_children(parent, name, depth);
+    if (result < 0)
+        return result;
+    return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
+}
+
+int wherry_cgroup_remove(struct wherry_cgroup *cg, struct wherry_error *err)
+{
+    unsigned waited = 0;
+
+    for (size_t i = 0; i < cg->count; i++) {
+        int result;
+
+        wherry_cleanup_close(&cg->at[i].fd);
+        cg->at[i].fd = -1;
+        /* A killed process keeps its group busy until it has left it, some time after it stopped running. */
+        for (unsigned round = 0; (result = remove_below(AT_FDCWD, cg->at[i].path, 0)) < 0; round++) {
+            if (result != -EBUSY || waited >= REMOVE_US)
+                return wherry_error_set(err, -result, "remove %s", cg->at[i].path);
+            waited += cgroup_wait(round);
+        }
+    }
+    return 0;
+}
