@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -59,12 +60,10 @@ def start(document: ContainerDocument, world: World, before: str) -> list[Step]:
 
     async def run() -> Mapping[str, Any] | None:
         containers = world.nouns.containers
-        if document.handling.detach:
+        ending = containers.wait(document.name, "next-exit") if not document.handling.detach else None
+        with contextlib.suppress(NotModified):  # a restart policy, or somebody else, was faster
             await containers.start(document.name)
-            return None
-        ending = containers.wait(document.name, "next-exit")
-        await containers.start(document.name)
-        return await _outcome(document, world, ending)
+        return await _outcome(document, world, ending) if ending else None
 
     steps = [Step(action, run)]
     if document.paused:

@@ -35,12 +35,6 @@ class Engine:
         self._archives = Archives()
         self._locks: dict[Key, asyncio.Lock] = {}
 
-    async def start(self) -> None:
-        """Nothing to take up: what an agent was doing when it died is settled by the nouns."""
-
-    async def stop(self) -> None:
-        """Nothing to let go of."""
-
     async def plan(self, documents: Sequence[Document]) -> Plan:
         """What has to be done so that the documents hold. Changes nothing; raises for what cannot be done."""
         return await self._plan(documents)
