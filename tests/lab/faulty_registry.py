@@ -127,7 +127,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _content(self, name: str, data: bytes, served: str, faults: dict[str, Any], body: bool) -> None:
         offset = self._offset()
-        status, extra = (206, [("Content-Range", f"bytes {offset}-{len(data) - 1}/{len(data)}")]) if offset else (200, [])
+        status, extra = (
+            (206, [("Content-Range", f"bytes {offset}-{len(data) - 1}/{len(data)}")]) if offset else (200, [])
+        )
         data = data[offset:]
         length = faults.get("claim", {}).get(name, len(data))
         appended = faults.get("append", {}).get(name, 0)

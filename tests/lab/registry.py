@@ -109,7 +109,10 @@ class Registry:
             "http": http,
         }
         if self._users:
-            lines = [f"{user}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}\n" for user, word in self._users.items()]
+            lines = [
+                f"{user}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}\n"
+                for user, word in self._users.items()
+            ]
             (self.place / "htpasswd").write_text("".join(lines))
             settings["auth"] = {"htpasswd": {"realm": "lab", "path": str(self.place / "htpasswd")}}
         if self._proxy_of:

@@ -117,7 +117,9 @@ def _diff_ids(body: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _history(body: Mapping[str, Any]) -> tuple[HistoryEntry, ...]:
-    value = body.get("history") or []
+    value = body.get("history")
+    if value is None:
+        return ()
     if not isinstance(value, list) or len(value) > HISTORY_MAX or not all(isinstance(item, dict) for item in value):
         raise InvalidParameter(f"{WHAT}: history must be a list of at most {HISTORY_MAX} objects")
     return tuple(

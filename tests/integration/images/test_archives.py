@@ -86,7 +86,10 @@ def test_save_and_load_keep_id_digest_and_names(host: PrivateAgent, tmp_path: Pa
     content = Content()
     content.add_image("latest", [{"a": b"a"}, {"b": b"b"}])
     write_layout(content, "latest", tmp_path / "in.tar", "example.test/kept:1")
-    assert "Loaded image: example.test/kept:1" in host.docker("load", input=(tmp_path / "in.tar").read_bytes()).stdout.decode()
+    assert (
+        "Loaded image: example.test/kept:1"
+        in host.docker("load", input=(tmp_path / "in.tar").read_bytes()).stdout.decode()
+    )
     before = facts(host, "example.test/kept:1")
     host.out("tag", "example.test/kept:1", "second:name")
     saved = host.docker("save", "example.test/kept:1", "second:name").stdout

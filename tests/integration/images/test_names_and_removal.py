@@ -114,7 +114,9 @@ def test_images_survive_a_crash_of_the_agent(host: PrivateAgent, image: str) -> 
 def test_old_and_new_clients_get_their_own_fields(host: PrivateAgent, image: str) -> None:
     def listed(version: str) -> dict[str, object]:
         url = f"http://localhost/v{version}/images/json"
-        found: list[dict[str, object]] = json.loads(host.run("curl", "-s", "--unix-socket", str(host.socket), url).stdout)
+        found: list[dict[str, object]] = json.loads(
+            host.run("curl", "-s", "--unix-socket", str(host.socket), url).stdout
+        )
         return next(row for row in found if image in row["RepoTags"])  # type: ignore[operator]
 
     assert listed("1.24")["RepoDigests"] == ["<none>@<none>"]
