@@ -45,11 +45,9 @@ class Agent:
         await self.networks.start()
         await self.volumes.start()
         await self.containers.start_up()
-        await self.engine.start()
 
     async def stop(self) -> None:
         """Lets go of the machine without touching what runs: containers live on under their monitors."""
-        await self.engine.stop()
         await self.containers.shut_down()
         await self.volumes.stop()
         await self.networks.stop()
