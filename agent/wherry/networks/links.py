@@ -26,7 +26,6 @@ from wherry.networks.netlink import (
     nested,
 )
 
-LOOPBACK_INDEX = 1
 _IFF_UP = 1
 _NODAD = 0x02
 _MAIN_TABLE, _STATIC_PROTOCOL, _UNIVERSE, _LINK_SCOPE, _UNICAST = 254, 4, 0, 253, 1
@@ -82,11 +81,15 @@ def set_mtu(index: int, mtu: int) -> Request:
     return Request(f"set MTU {mtu}", RTM_SETLINK, {"index": index}, [("IFLA_MTU", mtu)])
 
 
-def isolate_port(index: int) -> Request:
-    """The bridge port reaches the bridge itself and no other isolated port (icc=false), without netfilter's help."""
-    port = nested(("IFLA_BRPORT_ISOLATED", 1))
+def set_port(index: int, *, isolated: bool, hairpin: bool) -> Request:
+    """How a bridge port behaves.
+
+    ``isolated``: it reaches the bridge itself and no other isolated port (icc=false), without netfilter's help.
+    ``hairpin``: what comes in by it may leave by it.
+    """
+    port = nested(("IFLA_BRPORT_MODE", int(hairpin)), ("IFLA_BRPORT_ISOLATED", int(isolated)))
     info = nested(("IFLA_INFO_SLAVE_KIND", "bridge"), ("IFLA_INFO_SLAVE_DATA", port))
-    return Request("isolate the port", RTM_NEWLINK, {"index": index}, [("IFLA_LINKINFO", info)])
+    return Request("set up the bridge port", RTM_NEWLINK, {"index": index}, [("IFLA_LINKINFO", info)])
 
 
 def delete_link(name: str) -> Request:

@@ -19,6 +19,9 @@ from wherry.networks.model import Endpoint
 from wherry.networks.netlink import Request, RouteSocket
 
 
+_BRIDGE_NETFILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
 @dataclass(frozen=True)
 class Plug:
     """One endpoint and what it is plugged into: ``link`` is the bridge or the parent on the host."""
@@ -32,7 +35,7 @@ class Plug:
 
 
 def create_namespace(path: Path, sysctls: Mapping[str, str]) -> None:
-    """A new namespace kept at the path; ``sysctls`` (dotted names) are set in it before any link is there."""
+    """A new namespace kept at the path, loopback up; ``sysctls`` (dotted names) are set before other links come."""
     native.netns_create(str(path))
     # The kernel's defaults for links that come: addresses are the agent's choice, so no advertisements, no detection.
     if Path("/proc/sys/net/ipv6").exists():
@@ -40,8 +43,6 @@ def create_namespace(path: Path, sysctls: Mapping[str, str]) -> None:
             native.netns_sysctl(str(path), f"net.ipv6.conf.default.{name}", "0")
     for name, value in sysctls.items():
         native.netns_sysctl(str(path), name, value)
-    with _inside(path) as kernel:
-        kernel.send([links.set_up(links.LOOPBACK_INDEX)])
 
 
 def plug(path: Path, plugs: Sequence[Plug]) -> None:
@@ -116,8 +117,9 @@ def _make_links(path: Path, plugs: Sequence[Plug]) -> None:
     try:
         with RouteSocket() as kernel:
             kernel.send([_make_link(one, _host_index(kernel, one.link), namespace) for one in plugs])
-            isolated = [one.endpoint.host_link for one in plugs if one.isolated]
-            kernel.send([links.isolate_port(_host_index(kernel, name)) for name in isolated])
+            hairpin = _bridges_translate()
+            special = [one for one in plugs if one.driver == "bridge" and (one.isolated or hairpin)]
+            kernel.send([_set_port(kernel, one, hairpin) for one in special])
     finally:
         os.close(namespace)
 
@@ -134,6 +136,22 @@ def _make_link(one: Plug, parent: int, namespace: int) -> Request:
             namespace=namespace,
         )
     return links.add_macvlan(parent, one.mode, one.mtu, name=endpoint.interface, mac=endpoint.mac, namespace=namespace)
+
+
+def _set_port(kernel: RouteSocket, one: Plug, hairpin: bool) -> Request:
+    return links.set_port(_host_index(kernel, one.endpoint.host_link), isolated=one.isolated, hairpin=hairpin)
+
+
+def _bridges_translate() -> bool:
+    """Whether br_netfilter passes bridged packets through the packet filter.
+
+    Then a container that calls its own published port is translated inside the bridge, and the packet must leave by the
+    port that it came in by. Otherwise the host routes it, and no port needs hairpin mode.
+    """
+    try:
+        return _BRIDGE_NETFILTER.read_text(encoding="ascii").strip() == "1"
+    except OSError:
+        return False
 
 
 def _configure(path: Path, endpoint: Endpoint) -> None:

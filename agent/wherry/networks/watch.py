@@ -50,6 +50,7 @@ class RuleWatch:
         except OSError:
             return
         listener.setblocking(False)
+        listener.bind((0, 0))  # a socket without a port of its own hears nothing
         listener.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NFNLGRP_NFTABLES)
         self._socket = listener
         asyncio.get_running_loop().add_reader(listener, self._read)
@@ -82,7 +83,8 @@ class RuleWatch:
         for kind, process, attributes in _messages(data):
             table = attributes.get(_ATTRIBUTE_TABLE, b"").rstrip(b"\0")
             if kind in _REMOVALS and table == self._table and not self._is_ours(process):
-                log.warning("process %d removed rules of table inet %s: restoring them", process, table.decode())
+                if not self._wanted:
+                    log.warning("process %d removed rules of table inet %s: restoring them", process, table.decode())
                 self._call_for_repair()
 
     def _call_for_repair(self) -> None:
