@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -42,7 +43,8 @@ def _path(value: object) -> Path:
     text = _text(value)
     if not text or "\0" in text:
         raise _Wrong("is not a path", "a path")
-    return Path(text).absolute()
+    # Not resolved: the instance's name is made of the path as it was given.
+    return Path(os.path.normpath(Path(text).absolute()))
 
 
 def _number(low: int, high: int) -> Callable[[object], int]:

@@ -35,6 +35,8 @@ HEAD_LIMIT = 128 * 1024
 HEAD_TIMEOUT = 20.0
 IDLE_TIMEOUT = 300.0
 BODY_TIMEOUT = 600.0
+WRITE_TIMEOUT = 120.0
+CUT_TIMEOUT = 10.0
 UNREAD_BODY_LIMIT = 1024 * 1024
 UNREAD_BODY_TIMEOUT = 5.0
 
@@ -132,9 +134,11 @@ class Connection:
         try:
             return await work
         except asyncio.CancelledError:
+            # What the handler takes back on its way out is done before anybody else goes on.
+            work.cancel()
+            await asyncio.wait([work], timeout=CUT_TIMEOUT)
             if self._watch.disconnected:
                 return None
-            work.cancel()
             raise
         finally:
             await self._watch.pause()
@@ -212,7 +216,7 @@ class Connection:
         if body and not exchange.is_head:
             data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
-        await self._write(data)
+        await asyncio.wait_for(self._write(data), WRITE_TIMEOUT)
 
     async def _send_stream(self, exchange: Exchange, response: StreamResponse) -> None:
         """The head at once, then the chunks; the client's leaving ends the source of the chunks."""
@@ -269,6 +273,8 @@ class Connection:
             log.debug("client left %s", exchange.path)
         except WherryError as error:
             log.warning("%s %s: %s", exchange.method, exchange.path, error)
+        except Exception:
+            log.exception("%s %s failed on a hijacked connection", exchange.method, exchange.path)
         finally:
             if response.on_close is not None:
                 await response.on_close()

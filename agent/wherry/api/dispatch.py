@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
+from email.utils import formatdate
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -99,7 +100,7 @@ class Exchange:
 
     def response_headers(self, further: Mapping[str, str]) -> list[tuple[str, str]]:
         """The headers that every response has, then those of this one."""
-        return [*_BASE_HEADERS, *further.items()]
+        return [*_BASE_HEADERS, ("Date", formatdate(usegmt=True)), *further.items()]
 
     def hijack_head(self, content_type: str) -> bytes:
         """The head that ends HTTP on this connection: 101 to a client that asked to upgrade, 200 to others."""

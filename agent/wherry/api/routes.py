@@ -2,35 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
-import logging
-
+from wherry.api import absent, containers, disk_usage, events, exec, images, networks, system, volumes, wherry_v1
 from wherry.api.router import Router
-
-log = logging.getLogger(__name__)
-
-SUBJECTS = (
-    "system",
-    "disk_usage",
-    "events",
-    "absent",
-    "images",
-    "networks",
-    "volumes",
-    "containers",
-    "exec",
-    "wherry_v1",
-)
 
 
 def build() -> Router:
     """The router of a complete agent."""
     router = Router()
-    for subject in SUBJECTS:
-        try:
-            module = importlib.import_module(f"wherry.api.{subject}")
-        except ModuleNotFoundError as error:
-            log.warning("no routes for %s: %s", subject, error)
-            continue
-        module.register(router)
+    for subject in (system, disk_usage, events, images, networks, volumes, containers, exec, wherry_v1, absent):
+        subject.register(router)
     return router

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,7 @@ from wherry.api.listen import Listener
 
 log = logging.getLogger(__name__)
 
+# Half of the descriptors that the process may have are left for what requests need.
 MAX_CONNECTIONS = 8192
 READ_BUFFER = 256 * 1024
 
@@ -27,6 +29,7 @@ class Server:
         self._listeners = listeners
         self._servers: list[asyncio.Server] = []
         self._connections: dict[asyncio.Task[None], Connection] = {}
+        self._limit = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
     async def start(self) -> None:
         """Begins to accept connections."""
@@ -62,7 +65,7 @@ class Server:
     def _handler(self) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             task = asyncio.current_task()
-            if task is None or len(self._connections) >= MAX_CONNECTIONS:
+            if task is None or len(self._connections) >= self._limit:
                 writer.transport.abort()
                 return
             connection = Connection(self._dispatcher, reader, writer, _peer_of(writer))
