@@ -24,7 +24,7 @@ import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 STALL_SECONDS = 300
 
@@ -34,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     folder: Path
-    counts: dict[str, int] = {}
+    counts: ClassVar[dict[str, int]] = {}
 
     def do_GET(self) -> None:
         """Answers a GET."""

@@ -161,8 +161,8 @@ async def push(agent: Agent, request: Request) -> Response:
     auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
     name, chosen = request.params["name"], request.query.text("tag") or None
 
-    async def work(progress: Progress) -> object:
-        return await agent.images.push(name, chosen, auth=auth, progress=progress)
+    async def work(progress: Progress) -> None:
+        await agent.images.push(name, chosen, auth=auth, progress=progress)
 
     return await ProgressStream(work).response()
 

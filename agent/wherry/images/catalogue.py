@@ -118,6 +118,11 @@ class Catalogue:
             raise InvalidParameter(f"ambiguous image ID prefix: {text}")
         return self._images[found[0]] if found else None
 
+    def is_whole(self, image_id: str) -> bool:
+        """Whether there is an image of this ID with every layer unpacked."""
+        image = self._images.get(image_id)
+        return image is not None and all(self._layers.has(chain_id) for chain_id in image.chain_ids)
+
     def by_reference(self, reference: Reference) -> Image | None:
         """The image of a normalised name."""
         return self._find_name(reference)
@@ -183,8 +188,6 @@ class Catalogue:
         held: set[str] = set()
         for row in self._rows.values():
             held |= {row.id, row.manifest_digest}
-            if row.index_digest:
-                held.add(row.index_digest)
             if image := self._images.get(row.id):
                 held.update(layer.digest for layer in image.layers)
         return held

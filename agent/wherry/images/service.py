@@ -189,7 +189,8 @@ class Images:
         with self._leases.hold(manifest.config.digest, *(layer.digest for layer in manifest.layers)):
             document = await self._puller.config(fetcher, resolved, wanted)
             with self._leases.hold(*chain_ids(document.diff_ids)):
-                await self._puller.layers(fetcher, manifest, document, progress)
+                if not self._catalogue.is_whole(manifest.config.digest):
+                    await self._puller.layers(fetcher, manifest, document, progress)
                 return self._record_pull(fetcher, resolved, progress)
 
     def _record_pull(self, fetcher: Fetcher, resolved: Resolved, progress: Progress) -> PullResult:
@@ -198,9 +199,7 @@ class Images:
         named = resolved.named
         before = self._catalogue.by_reference(reference)
         self._store.write(resolved.answer.data)
-        index = self._store.write(named.data) if named.digest != resolved.answer.digest else None
-        descriptor = resolved.descriptor
-        row = ImageRow(image_id, descriptor.digest, descriptor.media_type, descriptor.size, index, time.time())
+        row = _row(image_id, resolved.descriptor)
         image = self._catalogue.add(row, [reference], [(reference.repository, named.digest)])
         changed = before is None or before.id != image.id
         self._note_settling()
@@ -446,7 +445,7 @@ class Images:
 
 
 def _row(image_id: str, manifest: Descriptor) -> ImageRow:
-    return ImageRow(image_id, manifest.digest, manifest.media_type, manifest.size, None, time.time())
+    return ImageRow(image_id, manifest.digest, manifest.media_type, manifest.size, time.time())
 
 
 def _remote_name(reference: Reference) -> str:

@@ -13,7 +13,6 @@ MIGRATIONS = [
         manifest_digest TEXT NOT NULL,
         manifest_type TEXT NOT NULL,
         manifest_size INTEGER NOT NULL,
-        index_digest TEXT,
         recorded_at REAL NOT NULL
     );
     CREATE TABLE image_tag (
@@ -48,7 +47,6 @@ class ImageRow:
     manifest_digest: str
     manifest_type: str
     manifest_size: int
-    index_digest: str | None
     recorded_at: float
 
 
@@ -92,8 +90,7 @@ class ImageTable:
     def images(self) -> list[ImageRow]:
         """All images, oldest record first."""
         rows = self._database.execute(
-            "SELECT id, manifest_digest, manifest_type, manifest_size, index_digest, recorded_at FROM image"
-            " ORDER BY recorded_at, id",
+            "SELECT id, manifest_digest, manifest_type, manifest_size, recorded_at FROM image ORDER BY recorded_at, id",
             (),
         )
         return [ImageRow(*row) for row in rows]
@@ -121,16 +118,15 @@ class ImageTable:
         """Writes an image with names of it, in one transaction; names move here from other images."""
         with self._database.transaction():
             self._database.execute(
-                "INSERT INTO image (id, manifest_digest, manifest_type, manifest_size, index_digest, recorded_at)"
-                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                "INSERT INTO image (id, manifest_digest, manifest_type, manifest_size, recorded_at)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " manifest_digest = excluded.manifest_digest, manifest_type = excluded.manifest_type,"
-                " manifest_size = excluded.manifest_size, index_digest = excluded.index_digest",
+                " manifest_size = excluded.manifest_size",
                 (
                     image.id,
                     image.manifest_digest,
                     image.manifest_type,
                     image.manifest_size,
-                    image.index_digest,
                     image.recorded_at,
                 ),
             )

@@ -15,7 +15,7 @@ import pytest
 
 from tests.integration.images.conftest import FaultyRegistry
 from tests.integration.support.private_agent import PrivateAgent
-from tests.lab.image_content import Content, layer_tar
+from tests.lab.image_content import Content, digest_of, layer_tar
 
 INSECURE_POLICY = '{"default":[{"type":"insecureAcceptAnything"}]}'
 
@@ -111,7 +111,7 @@ def test_other_tools_read_what_save_writes(host: PrivateAgent, tmp_path: Path) -
     (tmp_path / "saved.tar").write_bytes(host.docker("save", "shared:1").stdout)
     for source in (f"docker-archive:{tmp_path}/saved.tar:shared:1", f"oci-archive:{tmp_path}/saved.tar:1"):
         config = host.run("skopeo", "inspect", "--raw", "--config", source).stdout
-        assert "sha256:" + __import__("hashlib").sha256(config).hexdigest() == image_id
+        assert digest_of(config) == image_id
     host.out("rmi", "shared:1")
 
 

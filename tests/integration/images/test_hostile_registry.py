@@ -22,14 +22,14 @@ CREDENTIALS = "alice:correct horse"
 
 def pull_fails(host: PrivateAgent, name: str, *needles: str) -> str:
     """Pulls, expects a failure with these words in it, and that nothing of the image is there afterwards."""
-    layers = set(os.listdir(host.data_root / "layers"))
+    layers = set((host.data_root / "layers").iterdir())
     done = host.docker("pull", name, check=False)
     said = done.stderr.decode()
     assert done.returncode == 1, done.stdout
     assert all(needle in said for needle in needles), said
     assert len(said.strip().splitlines()) == 1
     assert host.docker("image", "inspect", name, check=False).returncode != 0
-    assert set(os.listdir(host.data_root / "layers")) == layers
+    assert set((host.data_root / "layers").iterdir()) == layers
     return said
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from wherry.errors import InvalidParameter
 from wherry.images.instructions import apply_changes
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import random
 from typing import Any
 
 import pytest
-
 from wherry.errors import InvalidParameter, Unsupported, WherryError
 from wherry.images.config_document import chain_ids, parse_config_document
 from wherry.images.manifest import (
@@ -69,7 +69,7 @@ def test_manifests_of_both_families_are_read() -> None:
     ],
 )
 def test_ambiguous_documents_are_refused(data: bytes, content_type: str) -> None:
-    with pytest.raises(InvalidParameter, match="ambiguous|given twice"):
+    with pytest.raises(InvalidParameter, match=r"ambiguous|given twice"):
         parse_document(data, content_type)
 
 
@@ -134,5 +134,4 @@ def test_chain_ids_follow_the_specification() -> None:
     first, second = "sha256:" + "1" * 64, "sha256:" + "2" * 64
     found = chain_ids([first, second])
     assert found[0] == first
-    # printf 'sha256:1…1 sha256:2…2' | sha256sum
-    assert found[1] == "sha256:" + __import__("hashlib").sha256(f"{first} {second}".encode()).hexdigest()
+    assert found[1] == f"sha256:{hashlib.sha256(f'{first} {second}'.encode()).hexdigest()}"

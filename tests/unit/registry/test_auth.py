@@ -6,7 +6,6 @@ import base64
 import json
 
 import pytest
-
 from wherry.registry import url as urls
 from wherry.registry.auth import may_send_credentials, parse_challenges
 from wherry.registry.credentials import parse_registry_auth_header, registry_of_address
@@ -88,7 +87,8 @@ def test_urls_that_are_not_plain_http_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("url", "proxied"),
-    [("http://r.test/", True), ("https://r.test/", True), ("http://localhost:5000/", False), ("http://127.0.0.1/", False),
+    [("http://r.test/", True), ("https://r.test/", True), ("http://localhost:5000/", False),
+     ("http://127.0.0.1/", False),
      ("https://in.corp/", False), ("https://corp/", False), ("https://notcorp/", True), ("https://10.1.2.3/", False),
      ("https://other.test:8443/", False), ("https://other.test/", True)],
 )  # fmt: skip
