@@ -53,7 +53,7 @@ async def connect(agent: Agent, request: Request) -> Response:
     j.refuse_unknown(body, frozenset({"Container", "EndpointConfig"}), "")
     network = agent.networks.find(request.params["id"])
     wishes = read_endpoint(body.get("EndpointConfig"), "EndpointConfig")
-    await agent.containers.connect_network(_container(body.get("Container")), network.name, wishes)
+    await agent.containers.connect(network.name, _container(body.get("Container")), wishes)
     return EmptyResponse(status=200)
 
 
@@ -63,7 +63,7 @@ async def disconnect(agent: Agent, request: Request) -> Response:
     j.refuse_unknown(body, frozenset({"Container", "Force"}), "")
     network = agent.networks.find(request.params["id"])
     force = j.flag(body.get("Force") or False, "Force")
-    await agent.containers.disconnect_network(_container(body.get("Container")), network.name, force=force)
+    await agent.containers.disconnect(network.name, _container(body.get("Container")), force=force)
     return EmptyResponse(status=200)
 
 
