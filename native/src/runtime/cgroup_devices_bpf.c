@@ -146,7 +146,7 @@ static bool is_ours(int program)
 /* Sets *before to the program of ours that is attached to the directory, or leaves it. */
 static int find_attached(int directory, int *before, struct wherry_error *err)
 {
-    uint32_t ids[ATTACHED_MAX];
+    uint32_t ids[ATTACHED_MAX] = {0};
     union bpf_attr attr = {.query = {.target_fd = (uint32_t)directory,
                                      .attach_type = BPF_CGROUP_DEVICE,
                                      .prog_ids = (uintptr_t)ids,

@@ -82,49 +82,63 @@ static int inherit_file(int parent, int child, const char *file)
     return result < 0 ? result : 1;
 }
 
+static bool has_cpuset(int directory)
+{
+    char text[CPUSET_TEXT_MAX];
+
+    return cgroup_file_read(directory, "cpuset.cpus", text, sizeof(text)) > 0 &&
+           cgroup_file_read(directory, "cpuset.mems", text, sizeof(text)) > 0;
+}
+
+/* Gives the group `path` its parent's CPUs and memory nodes where it has none. */
+static int inherit_from(int parent, int child, const char *path, bool leaf, struct wherry_error *err)
+{
+    int cpus, mems;
+
+    /* Above the mount point there is no such file; in the root of the hierarchy it is never empty. */
+    if (parent < 0 || faccessat(parent, "cpuset.cpus", F_OK, 0) < 0)
+        return 0;
+    cpus = inherit_file(parent, child, "cpuset.cpus");
+    mems = cpus < 0 ? 0 : inherit_file(parent, child, "cpuset.mems");
+    if (cpus < 0 || mems < 0)
+        return wherry_error_set(err, cpus < 0 ? -cpus : -mems, "initialise the cpuset %s", path);
+    if (!leaf && (cpus > 0 || mems > 0))
+        (void)cgroup_file_write(child, "cgroup.clone_children", "1");
+    return 0;
+}
+
 /*
  * On v1 a new cpuset is empty and takes no process (ENOSPC) until its CPUs and memory nodes are written. From the mount
  * down, each group on the way gets its parent's where it has none, and clone_children, so that the kernel itself does
- * it for those that come later: then one read tells that there is nothing to do.
+ * it for those that come later: then two reads tell that there is nothing to do.
  */
 static int inherit_cpuset(struct wherry_cgroup_directory *directory, struct wherry_error *err)
 {
-    cleanup_free char *path = strdup(directory->path);
+    cleanup_free char *path = NULL;
     cleanup_close int parent = -1;
-    char text[CPUSET_TEXT_MAX];
     int result = cgroup_directory_open(directory, err);
 
-    if (result < 0)
-        return result;
-    if (cgroup_file_read(directory->fd, "cpuset.cpus", text, sizeof(text)) > 0 &&
-        cgroup_file_read(directory->fd, "cpuset.mems", text, sizeof(text)) > 0)
-        return 0;
+    if (result < 0 || has_cpuset(directory->fd))
+        return result < 0 ? result : 0;
+    path = strdup(directory->path);
     if (path == NULL)
         return wherry_error_set(err, ENOMEM, "%s", directory->path);
-    for (char *slash = strchr(path + 1, '/');; slash = strchr(slash + 1, '/')) {
-        cleanup_close int child = -1;
+    for (char *slash = strchr(path + 1, '/'); result >= 0; slash = strchr(slash + 1, '/')) {
+        int child;
 
         if (slash != NULL)
             *slash = '\0';
         child = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (child < 0)
             return wherry_error_set(err, errno, "open %s", path);
-        /* Above the mount point there is no such file, in the root of the hierarchy it is never empty. */
-        if (parent >= 0 && faccessat(parent, "cpuset.cpus", F_OK, 0) == 0) {
-            int cpus = inherit_file(parent, child, "cpuset.cpus");
-            int mems = cpus < 0 ? 0 : inherit_file(parent, child, "cpuset.mems");
-
-            if (cpus < 0 || mems < 0)
-                return wherry_error_set(err, cpus < 0 ? -cpus : -mems, "initialise the cpuset %s", path);
-            if (slash != NULL && (cpus > 0 || mems > 0))
-                (void)cgroup_file_write(child, "cgroup.clone_children", "1");
-        }
+        result = inherit_from(parent, child, path, slash == NULL, err);
         wherry_cleanup_close(&parent);
-        parent = wherry_steal_fd(&child);
+        parent = child;
         if (slash == NULL)
-            return 0;
+            break;
         *slash = '/';
     }
+    return result;
 }
 
 int cgroup_make_directories(struct wherry_cgroup *cg, struct wherry_error *err)
