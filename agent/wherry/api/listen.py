@@ -57,14 +57,25 @@ def open_listeners(config: Config) -> list[Listener]:
 def _open(config: Config, address: str) -> list[Listener]:
     scheme, _, rest = address.partition("://")
     if scheme == "unix":
-        return [_open_unix(address, Path(rest), _group_id(config.group))]
+        group = _group_id(config.group)
+        _open_way(config.exec_root, Path(rest), group)
+        return [_open_unix(address, Path(rest), group)]
     if scheme == "fd":
         return _passed(address, rest)
     return [_open_tcp(config, address)]
 
 
+def _open_way(exec_root: Path, path: Path, group: int) -> None:
+    """Lets the group pass through a directory of ours to the socket in it; it can list nothing there (mode 0710)."""
+    is_ours = path.parent == exec_root
+    if not path.parent.exists():
+        path.parent.mkdir(mode=0o710, parents=True)
+        is_ours = True
+    if is_ours:
+        os.chown(path.parent, -1, group)
+
+
 def _open_unix(address: str, path: Path, group: int) -> Listener:
-    path.parent.mkdir(mode=0o710, parents=True, exist_ok=True)
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # bind(2) makes the file with the mode that the mask leaves: never open to others, not even for a moment.

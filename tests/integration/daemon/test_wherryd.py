@@ -193,6 +193,19 @@ def test_socket_is_closed_to_others(agent: PrivateAgent) -> None:
         assert entry.stat().st_mode & 0o007 == 0 or entry.name == "lock", entry
 
 
+def test_members_of_the_group_reach_the_api_and_nobody_else_does() -> None:
+    curl = ("curl", "-sf", "http://localhost/_ping", "--unix-socket")
+    with PrivateAgent({"group": "daemon"}) as agent:
+        for group, reached in (("daemon", True), ("nogroup", False)):
+            user = ("setpriv", "--reuid=nobody", f"--regid={group}", "--clear-groups")
+            done = agent.run(*user, *curl, str(agent.socket), check=False)
+            assert (done.returncode == 0) is reached, group
+        listed = agent.run(
+            "setpriv", "--reuid=nobody", "--regid=daemon", "--clear-groups", "ls", str(agent.exec_root), check=False
+        )
+        assert listed.returncode != 0
+
+
 def test_purge_leaves_nothing_and_is_refused_while_the_agent_runs(own_agent: PrivateAgent) -> None:
     purge = [sys.executable, "-m", "wherry.cli.daemon", *own_agent.options(), "--purge"]
     refused = own_agent.run(*purge, check=False)

@@ -113,8 +113,9 @@ class PrivateAgent:
                 if self._agent.poll() is not None:
                     self.start()
                 self._remove_containers()
+                left = self._left_inside()
                 assert self.stop() == 0, f"wherryd did not end in order:\n{self.log_text()}"
-            left = self._kill_processes()
+            left += self._kill_processes()
         finally:
             left += self._end()
         assert not left, f"left over after all containers were removed: {left}"
@@ -210,6 +211,16 @@ class PrivateAgent:
         listed = self.docker("ps", "-aq", "--no-trunc", check=False)
         for container in listed.stdout.decode().split():
             self.docker("rm", "-f", "-v", container, check=False)
+
+    def _left_inside(self) -> list[str]:
+        """What containers that are gone have left of themselves: mounts, network cables, directories."""
+        mounts = self.run("cat", "/proc/self/mountinfo").stdout.decode().splitlines()
+        left = [f"mount {line.split()[4]}" for line in mounts if str(self.place) in line.split()[4]]
+        cables = self.run("ip", "-o", "link", "show", "type", "veth").stdout.decode().splitlines()
+        left += [f"link {line.split()[1]}" for line in cables]
+        for directory in (self.data_root / "containers", self.exec_root / "containers", self.exec_root / "netns"):
+            left += [str(entry) for entry in directory.iterdir()]
+        return left
 
     def _kill_processes(self) -> list[str]:
         """Kills what runs with this place in its command line or cgroup; says what that was."""
