@@ -41,7 +41,7 @@ def registry_program() -> Path:
 
 
 class Registry:
-    """A registry on 127.0.0.1 of some namespace. ``enter`` makes a command line that runs there."""
+    """A registry on loopback of some namespace. ``enter`` makes a command line that runs there."""
 
     def __init__(
         self,
@@ -50,20 +50,24 @@ class Registry:
         *,
         users: dict[str, str] | None = None,
         proxy_of: str | None = None,
+        host: str = "127.0.0.1",
         certificate: tuple[Path, Path] | None = None,
+        client_authority: Path | None = None,
     ) -> None:
         self.port = port
+        self.host = host
         self.place = Path(tempfile.mkdtemp(prefix="wt-registry-", dir="/var/tmp"))
         self._enter = enter
         self._users = users
         self._proxy_of = proxy_of
         self._certificate = certificate
+        self._client_authority = client_authority
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """host:port, as it begins image names."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def __enter__(self) -> Registry:
         self.start()
@@ -101,7 +105,10 @@ class Registry:
     def _settings(self) -> dict[str, object]:
         http: dict[str, object] = {"addr": self.address}
         if self._certificate is not None:
-            http["tls"] = {"certificate": str(self._certificate[0]), "key": str(self._certificate[1])}
+            files: dict[str, object] = {"certificate": str(self._certificate[0]), "key": str(self._certificate[1])}
+            if self._client_authority is not None:
+                files["clientcas"] = [str(self._client_authority)]
+            http["tls"] = files
         settings: dict[str, object] = {
             "version": 0.1,
             "log": {"level": "info", "accesslog": {"disabled": False}},
@@ -120,9 +127,9 @@ class Registry:
         return settings
 
     def _answers(self) -> bool:
-        scheme = "https" if self._certificate else "http"
+        """Whether it listens; one that speaks TLS says over plain HTTP that it wants TLS."""
         done = subprocess.run(
-            self._enter(["curl", "-sk", "--noproxy", "*", "--max-time", "2", f"{scheme}://{self.address}/v2/"]),
+            self._enter(["curl", "-s", "--noproxy", "*", "--max-time", "2", f"http://{self.address}/v2/"]),
             capture_output=True,
             check=False,
         )
