@@ -87,8 +87,10 @@ class Firewall:
             before = self._ports.pop(owner, ())
             if ports:
                 self._ports[owner] = ports
-            removed = [element for port in before if port not in ports for element in port_elements(port)]
-            added = [element for port in ports if port not in before for element in port_elements(port)]
+            old = dict.fromkeys(element for port in before for element in port_elements(port))
+            new = dict.fromkeys(element for port in ports for element in port_elements(port))
+            removed = [element for element in old if element not in new]
+            added = [element for element in new if element not in old]
             if removed or added:
                 await self._commit(
                     element_change("delete", self._table, removed) + element_change("add", self._table, added)

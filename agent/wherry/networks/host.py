@@ -142,7 +142,7 @@ class HostSide:
     async def _sweep_links(self) -> None:
         """Deletes links that carry this agent's name and that no record knows: what a crash left behind."""
         sandboxes = self._registry.sandboxes()
-        known = {network.link for network in self._registry.networks()}
+        known = {name for one in self._registry.networks() for name in (one.link, macvlan.stub_of(one.link))}
         known |= {endpoint.host_link for sandbox in sandboxes for endpoint in sandbox.endpoints}
         prefixes = (f"{self._instance}-", f"v{self._instance}")
         stray = [name for name in host_links() if name.startswith(prefixes) and name not in known]

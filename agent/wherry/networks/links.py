@@ -52,6 +52,14 @@ def add_veth(host_name: str, bridge: int, mtu: int, *, peer_name: str, peer_mac:
     return Request(f"make link {host_name}", RTM_NEWLINK, _up(), attributes, CREATE | EXCLUSIVE)
 
 
+def add_pair(name: str, peer_name: str) -> Request:
+    """A pair of links on the host, both down."""
+    peer = nested(("IFLA_IFNAME", peer_name))
+    info = nested(("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", nested(("VETH_INFO_PEER", peer))))
+    attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
+    return Request(f"make link {name}", RTM_NEWLINK, {}, attributes, CREATE | EXCLUSIVE)
+
+
 def add_macvlan(parent: int, mode: str, mtu: int, *, name: str, mac: str, namespace: int) -> Request:
     """A macvlan child of the parent link, made inside the namespace."""
     info = nested(("IFLA_INFO_KIND", "macvlan"), ("IFLA_INFO_DATA", nested(("IFLA_MACVLAN_MODE", mode))))

@@ -16,7 +16,7 @@ LARGEST_VLAN = 4094
 def ensure_parent(network: Network) -> bool:
     """Makes sure that the parent link is there and up; returns whether it was made here. Blocks.
 
-    Without a parent the network is internal: a bridge without ports, of the network's own name, stands in for one.
+    Without a parent the network is internal: one end of a pair of links that leads nowhere else stands in for it.
     ``eth0.30`` that does not exist is made as VLAN 30 of eth0.
     """
     asked = macvlan_options(network.spec.options).parent
@@ -24,16 +24,28 @@ def ensure_parent(network: Network) -> bool:
         if kernel.link(network.link) is not None:
             return False
         if not asked:
-            kernel.send([links.add_bridge(network.link, "02:42:" + _pairs(network.id), 0)])
+            _add_pair(kernel, network.link)
             return True
         _add_vlan(kernel, network.link)
         return True
+
+
+def stub_of(link: str) -> str:
+    """The other end of the pair that stands in for a parent."""
+    return f"v{link}"
 
 
 def remove_parent(link: str) -> None:
     """Deletes a parent that ``ensure_parent`` made. Blocks."""
     with RouteSocket() as kernel:
         kernel.send([links.delete_link(link)])
+
+
+def _add_pair(kernel: RouteSocket, name: str) -> None:
+    """Both ends up: a link without carrier passes nothing on to its macvlan children."""
+    kernel.send([links.add_pair(name, stub_of(name))])
+    indexes = [links.index_of(kernel, end) for end in (stub_of(name), name)]
+    kernel.send([links.set_up(index) for index in indexes if index is not None])
 
 
 def _add_vlan(kernel: RouteSocket, name: str) -> None:
@@ -51,7 +63,3 @@ def _add_vlan(kernel: RouteSocket, name: str) -> None:
                 f"not supported: parent={name}: this kernel has no VLAN links (CONFIG_VLAN_8021Q, module 8021q)"
             ) from refusal
         raise
-
-
-def _pairs(network_id: str) -> str:
-    return ":".join(network_id[place : place + 2] for place in range(0, 8, 2))

@@ -22,6 +22,10 @@ table inet $table {
 	map bound4 { type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service; $bound4 }
 	map bound6 { type ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service; $bound6 }
 
+	# Containers with published ports, paired with themselves.
+	set selves4 { type ipv4_addr . ipv4_addr; $selves4 }
+	set selves6 { type ipv6_addr . ipv6_addr; $selves6 }
+
 	# Published ports of networks without address translation.
 	set open4 { type ipv4_addr . inet_proto . inet_service; $open4 }
 	set open6 { type ipv6_addr . inet_proto . inet_service; $open6 }
@@ -84,10 +88,13 @@ table inet $table {
 		fib daddr type local jump publish
 	}
 
-	# A container that reaches one of its own network by a published port must see the answer come by the host.
+	# A container that reaches one of its own network by a published port must see the answer come by the host. With
+	# br_netfilter such packets stay in the bridge, where only those to the container itself need it.
 	chain sources {
 		type nat hook postrouting priority srcnat; policy accept;
 		iifname . oifname @loops ct status dnat masquerade
+		ip saddr . ip daddr @selves4 masquerade
+		ip6 saddr . ip6 daddr @selves6 masquerade
 		iifname . oifname @loops return
 		iifname . ip saddr @masquerade4 masquerade
 		iifname . ip6 saddr @masquerade6 masquerade
@@ -163,15 +170,16 @@ def bridge_elements(bridge: BridgeRules) -> list[Element]:
 
 
 def port_elements(port: PortRule) -> list[Element]:
-    """The element that stands for a published port."""
+    """The elements that stand for a published port; ports of one container share some."""
     version = "6" if ":" in port.container_ip else "4"
     if port.routed:
         return [(f"open{version}", f"{port.container_ip} . {port.protocol} . {port.container_port}")]
     key = f"{port.protocol} . {port.host_port}"
     target = f"{port.container_ip} . {port.container_port}"
+    itself = (f"selves{version}", f"{port.container_ip} . {port.container_ip}")
     if port.host_ip in {"0.0.0.0", "::"}:
-        return [(f"ports{version}", f"{key} : {target}")]
-    return [(f"bound{version}", f"{port.host_ip} . {key} : {target}")]
+        return [(f"ports{version}", f"{key} : {target}"), itself]
+    return [(f"bound{version}", f"{port.host_ip} . {key} : {target}"), itself]
 
 
 def whole_table(table: str, bridges: Iterable[BridgeRules], ports: Iterable[PortRule], *, guard: bool) -> str:
@@ -179,7 +187,7 @@ def whole_table(table: str, bridges: Iterable[BridgeRules], ports: Iterable[Port
     elements = [element for bridge in bridges for element in bridge_elements(bridge)]
     elements += [element for port in ports for element in port_elements(port)]
     return TABLE.substitute(
-        {name: _initial([text for where, text in elements if where == name]) for name in _SETS},
+        {name: _initial([text for where, text in dict.fromkeys(elements) if where == name]) for name in _SETS},
         table=table,
         guard=GUARD if guard else "",
     )
@@ -201,7 +209,7 @@ def remove_table(table: str) -> str:
 
 
 _SETS = (
-    "ports4", "ports6", "bound4", "bound6", "open4", "open6", "bridges", "internals", "loops", "talking",
+    "ports4", "ports6", "bound4", "bound6", "selves4", "selves6", "open4", "open6", "bridges", "internals", "loops", "talking",
     "masquerade4", "masquerade6", "entering",
 )  # fmt: skip
 
