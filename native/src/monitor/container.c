@@ -1,0 +1,238 @@
+/* What happens to the container: created, started, ended, restarted, deleted, each by the OCI runtime. */
+#include "monitor/command.h"
+#include "monitor/monitor.h"
+#include "wherry/cleanup.h"
+#include "wherry/file.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+
+#define FINISH_MS 2000
+#define EXIT_NOT_STARTED 128
+
+static const int NO_STDIO[3] = {-1, -1, -1};
+
+static int read_pid(struct monitor *monitor, struct wherry_error *err)
+{
+    cleanup_free char *text = NULL;
+    size_t length;
+    int ret = wherry_file_read(monitor->state_dir, PID_FILE, 64, &text, &length, err);
+    long pid;
+
+    if (ret < 0)
+        return ret;
+    pid = strtol(text, NULL, 10);
+    if (pid <= 1)
+        return wherry_error_set(err, EBADMSG, "the runtime's pid file says \"%s\"", text);
+    monitor->record.pid = (pid_t)pid;
+    return 0;
+}
+
+/* Runs the verb that makes the process, with the container's streams, and takes up what comes of it. */
+static int make_process(struct monitor *monitor, const char *const *arguments, struct wherry_error *err)
+{
+    int ret = command_run(&monitor->options, monitor->state_dir, monitor->stdio.child, arguments, err);
+
+    if (ret < 0)
+        return ret;
+    ret = container_stdio_started(&monitor->stdio, monitor->state_dir, monitor->options.tty, err);
+    if (ret == 0)
+        ret = read_pid(monitor, err);
+    if (ret < 0)
+        return ret;
+    oom_find(monitor->record.pid, monitor->oom_path);
+    container_resize(monitor);
+    relay_watch(monitor);
+    return 0;
+}
+
+static int open_stdio(struct monitor *monitor, struct wherry_error *err)
+{
+    return container_stdio_open(&monitor->stdio, monitor->state_dir, monitor->options.tty, monitor->options.wants_stdin,
+                                err);
+}
+
+int container_create(struct monitor *monitor, struct wherry_error *err)
+{
+    const struct monitor_options *options = &monitor->options;
+    const char *arguments[] = {"create",       "--bundle",  options->bundle,
+                               "--pid-file",   PID_FILE,    options->tty ? "--console-socket" : options->id,
+                               CONSOLE_SOCKET, options->id, NULL};
+    int ret = open_stdio(monitor, err);
+
+    /* A further process is made when it is started: there is no state between. Its streams take input already. */
+    if (ret < 0 || options->exec_process != NULL)
+        return ret;
+    if (!options->tty)
+        arguments[6] = NULL;
+    ret = make_process(monitor, arguments, err);
+    if (ret < 0)
+        container_delete(monitor);
+    return ret;
+}
+
+static int start_exec(struct monitor *monitor, struct wherry_error *err)
+{
+    const struct monitor_options *options = &monitor->options;
+    const char *arguments[] = {"exec",
+                               "--process",
+                               options->exec_process,
+                               "--detach",
+                               "--pid-file",
+                               PID_FILE,
+                               options->tty ? "--console-socket" : options->id,
+                               CONSOLE_SOCKET,
+                               options->id,
+                               NULL};
+
+    if (!options->tty)
+        arguments[7] = NULL;
+    return make_process(monitor, arguments, err);
+}
+
+int container_start(struct monitor *monitor, struct wherry_error *err)
+{
+    const char *arguments[] = {"start", monitor->options.id, NULL};
+    int ret;
+
+    if (monitor->started || monitor->finishing)
+        return wherry_error_set(err, 0, "container %s was started before", monitor->options.id);
+    /* The time before the act: the process's first output is never older than its start. */
+    clock_now_text(monitor->record.started_at);
+    ret = monitor->options.exec_process != NULL
+              ? start_exec(monitor, err)
+              : command_run(&monitor->options, monitor->state_dir, NO_STDIO, arguments, err);
+    if (ret < 0)
+        return ret;
+    monitor->started = true;
+    monitor->started_ms = clock_monotonic_ms();
+    monitor->record.status = RECORD_RUNNING;
+    monitor->record.exit_code = -1;
+    monitor->record.signal = 0;
+    *monitor->record.error = '\0';
+    relay_publish(monitor);
+    return 0;
+}
+
+static void schedule_restart(struct monitor *monitor)
+{
+    uint64_t now = clock_monotonic_ms();
+    uint64_t lasted = monitor->started ? now - monitor->started_ms : 0;
+
+    monitor->record.status = RECORD_RESTARTING;
+    monitor->record.restart_count++;
+    monitor->restart_at = now + restart_backoff_next(&monitor->backoff, lasted);
+    relay_publish(monitor);
+    container_delete(monitor);
+    relay_unwatch(monitor);
+}
+
+static void ended_for_good(struct monitor *monitor)
+{
+    monitor->record.status = RECORD_EXITED;
+    relay_publish(monitor);
+    container_finish(monitor);
+}
+
+static void decide_what_follows(struct monitor *monitor)
+{
+    const struct restart_policy *policy = &monitor->options.restart;
+
+    if (!monitor->stopping && restart_policy_demands(policy, monitor->record.exit_code, monitor->record.restart_count))
+        schedule_restart(monitor);
+    else
+        ended_for_good(monitor);
+}
+
+void container_ended(struct monitor *monitor, int status)
+{
+    struct record *record = &monitor->record;
+
+    record->pid = 0;
+    record->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    record->exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    record->oom_killed = monitor->options.exec_process == NULL && oom_happened(monitor->oom_path);
+    clock_now_text(record->finished_at);
+    relay_drain(monitor);
+    if (!monitor->started) { /* it died while it waited to be started */
+        ended_for_good(monitor);
+        return;
+    }
+    decide_what_follows(monitor);
+}
+
+void container_restart(struct monitor *monitor)
+{
+    struct wherry_error error = WHERRY_ERROR_INIT;
+
+    monitor->restart_at = 0;
+    monitor->started = false;
+    if (container_create(monitor, &error) == 0 && container_start(monitor, &error) == 0)
+        return;
+    snprintf(monitor->record.error, sizeof(monitor->record.error), "%.*s", RECORD_ERROR_MAX - 1, error.message);
+    monitor->record.pid = 0;
+    monitor->record.exit_code = EXIT_NOT_STARTED;
+    clock_now_text(monitor->record.finished_at);
+    decide_what_follows(monitor);
+}
+
+void container_cancel_restart(struct monitor *monitor)
+{
+    if (monitor->restart_at == 0)
+        return;
+    monitor->restart_at = 0;
+    ended_for_good(monitor);
+}
+
+int container_signal(struct monitor *monitor, uint32_t number, bool everyone, struct wherry_error *err)
+{
+    char signal_text[16];
+    const char *arguments[] = {"kill", everyone ? "--all" : monitor->options.id,
+                               everyone ? monitor->options.id : signal_text, everyone ? signal_text : NULL, NULL};
+
+    if (number == 0 || number > (uint32_t)SIGRTMAX)
+        return wherry_error_set(err, EINVAL, "signal %u", number);
+    if (monitor->record.pid <= 0)
+        return wherry_error_set(err, 0, "container %s is not running", monitor->options.id);
+    snprintf(signal_text, sizeof(signal_text), "%u", number);
+    if (monitor->options.exec_process != NULL) {
+        if (kill(monitor->record.pid, (int)number) < 0)
+            return wherry_error_set(err, errno, "signal process %d", (int)monitor->record.pid);
+        return 0;
+    }
+    return command_run(&monitor->options, monitor->state_dir, NO_STDIO, arguments, err);
+}
+
+void container_finish(struct monitor *monitor)
+{
+    monitor->finishing = true;
+    monitor->finish_until = clock_monotonic_ms() + FINISH_MS;
+    container_delete(monitor);
+}
+
+void container_delete(struct monitor *monitor)
+{
+    const char *arguments[] = {"delete", "--force", monitor->options.id, NULL};
+    struct wherry_error error = WHERRY_ERROR_INIT;
+
+    if (monitor->options.exec_process != NULL)
+        return;
+    /* What the runtime could not remove, the agent's sweep finds by the instance's name. */
+    if (command_run(&monitor->options, monitor->state_dir, NO_STDIO, arguments, &error) < 0 &&
+        *monitor->record.error == '\0')
+        snprintf(monitor->record.error, sizeof(monitor->record.error), "%.*s", RECORD_ERROR_MAX - 1, error.message);
+}
+
+void container_resize(struct monitor *monitor)
+{
+    struct winsize size = {.ws_row = monitor->rows, .ws_col = monitor->columns};
+
+    if (monitor->options.tty && monitor->stdio.output >= 0 && monitor->rows > 0 && monitor->columns > 0)
+        ioctl(monitor->stdio.output, TIOCSWINSZ, &size); /* fails only on what is no terminal */
+}

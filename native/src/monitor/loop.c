@@ -1,0 +1,266 @@
+/* The monitor's one loop: it sleeps in epoll until a stream, a client, a child or a deadline wants something. */
+#include "monitor/monitor.h"
+#include "wherry/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EVENTS_MAX 32
+#define BACKLOG 64
+
+int monitor_wait_for(struct monitor *monitor, struct source *source, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+    int operation = source->events == 0 ? EPOLL_CTL_ADD : events == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
+
+    if (source->events == events || source->fd < 0)
+        return 0;
+    source->events = events;
+    return epoll_ctl(monitor->epoll, operation, source->fd, &event) < 0 ? -errno : 0;
+}
+
+/* By way of the directory's descriptor: a unix socket's path holds 107 bytes, and a state directory's is longer. */
+static int open_listener(struct monitor *monitor, struct wherry_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    if (fd < 0)
+        return wherry_error_set(err, errno, "monitor socket");
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", monitor->state_dir, MONITOR_SOCKET);
+    unlinkat(monitor->state_dir, MONITOR_SOCKET, 0);
+    if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return wherry_error_set(err, errno, "monitor socket in %s", monitor->options.state_dir);
+    if (listen(fd, BACKLOG) < 0)
+        return wherry_error_set(err, errno, "monitor socket");
+    monitor->listener = (struct source){.kind = SOURCE_LISTENER, .fd = wherry_steal_fd(&fd)};
+    return 0;
+}
+
+static int open_signals(struct monitor *monitor, struct wherry_error *err)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGCHLD);
+    /* A terminal's or a service manager's signals are for the agent; a monitor goes with its container. */
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGQUIT);
+    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return wherry_error_set(err, errno, "block signals");
+    signal(SIGPIPE, SIG_IGN);
+    monitor->signals = (struct source){.kind = SOURCE_SIGNALS, .fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK)};
+    if (monitor->signals.fd < 0)
+        return wherry_error_set(err, errno, "signalfd");
+    return 0;
+}
+
+int monitor_open(struct monitor *monitor, struct wherry_error *err)
+{
+    int ret;
+
+    monitor->output = (struct source){.kind = SOURCE_OUTPUT, .fd = -1};
+    monitor->error = (struct source){.kind = SOURCE_ERROR, .fd = -1};
+    monitor->input = (struct source){.kind = SOURCE_INPUT, .fd = -1};
+    /* The container's first process loses its parent, the runtime, at once: it becomes ours (PR_SET_CHILD_SUBREAPER).
+     */
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+        return wherry_error_set(err, errno, "become a subreaper");
+    umask(0077);
+    monitor->epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (monitor->epoll < 0)
+        return wherry_error_set(err, errno, "epoll");
+    ret = open_signals(monitor, err);
+    if (ret == 0)
+        ret = open_listener(monitor, err);
+    if (ret == 0)
+        ret = monitor_log_open(&monitor->log, monitor->options.log_path, monitor->options.log_max_size,
+                               monitor->options.log_max_file, err);
+    if (ret < 0)
+        return ret;
+    monitor_wait_for(monitor, &monitor->signals, EPOLLIN);
+    monitor_wait_for(monitor, &monitor->listener, EPOLLIN);
+    return 0;
+}
+
+void monitor_close(struct monitor *monitor)
+{
+    unlinkat(monitor->state_dir, MONITOR_SOCKET, 0);
+    unlinkat(monitor->state_dir, PID_FILE, 0);
+    monitor_log_close(&monitor->log);
+    container_stdio_close(&monitor->stdio);
+    while (monitor->clients != NULL) {
+        struct client *client = monitor->clients;
+
+        monitor->clients = client->next;
+        client_free(client);
+    }
+}
+
+/* Whoever may be root here, or is who we are, may command the container: nobody else. */
+static bool may_connect(int fd)
+{
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void accept_clients(struct monitor *monitor)
+{
+    int fd;
+
+    while ((fd = accept4(monitor->listener.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0) {
+        struct client *client = may_connect(fd) ? client_new(fd) : NULL;
+
+        if (client == NULL) {
+            close(fd);
+            continue;
+        }
+        client->next = monitor->clients;
+        monitor->clients = client;
+        monitor_wait_for(monitor, &client->source, EPOLLIN);
+    }
+}
+
+static void reap(struct monitor *monitor)
+{
+    struct signalfd_siginfo drained;
+    int status;
+    pid_t pid;
+
+    while (read(monitor->signals.fd, &drained, sizeof(drained)) == sizeof(drained))
+        ;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        if (pid == monitor->record.pid)
+            container_ended(monitor, status);
+}
+
+static void handle(struct monitor *monitor, const struct epoll_event *event)
+{
+    struct source *source = event->data.ptr;
+
+    switch (source->kind) {
+    case SOURCE_LISTENER:
+        accept_clients(monitor);
+        break;
+    case SOURCE_SIGNALS:
+        reap(monitor);
+        break;
+    case SOURCE_OUTPUT:
+    case SOURCE_ERROR:
+        relay_output(monitor, source);
+        break;
+    case SOURCE_INPUT:
+        container_stdio_flush(&monitor->stdio);
+        break;
+    case SOURCE_CLIENT: {
+        struct client *client = (struct client *)source;
+
+        if ((event->events & EPOLLOUT) != 0)
+            client_flush(client);
+        if ((event->events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
+            requests_serve(monitor, client);
+        break;
+    }
+    }
+}
+
+static void settle_input(struct monitor *monitor)
+{
+    struct container_stdio *stdio = &monitor->stdio;
+
+    if (stdio->input_done) {
+        monitor_wait_for(monitor, &monitor->input, 0);
+        container_stdio_close_input(stdio);
+    }
+    if (stdio->queued < STDIN_QUEUE_MAX)
+        requests_resume_input(monitor);
+    monitor->input.fd = stdio->input;
+    monitor_wait_for(monitor, &monitor->input, stdio->queued > 0 ? (uint32_t)EPOLLOUT : 0);
+}
+
+/* After a batch of events: who is gone is freed, and each source waits for what it needs now. */
+static void settle(struct monitor *monitor)
+{
+    for (struct client **at = &monitor->clients; *at != NULL;) {
+        struct client *client = *at;
+
+        if (client->dead) {
+            *at = client->next;
+            client_free(client);
+            continue;
+        }
+        monitor_wait_for(monitor, &client->source,
+                         (client->blocked ? 0 : (uint32_t)EPOLLIN) | (client->out_length > 0 ? (uint32_t)EPOLLOUT : 0));
+        at = &client->next;
+    }
+    settle_input(monitor);
+    relay_throttle(monitor);
+}
+
+static bool all_flushed(const struct monitor *monitor)
+{
+    for (const struct client *client = monitor->clients; client != NULL; client = client->next)
+        if (client->out_length > 0)
+            return false;
+    return true;
+}
+
+static void meet_deadlines(struct monitor *monitor)
+{
+    uint64_t now = clock_monotonic_ms();
+
+    if (monitor->restart_at != 0 && now >= monitor->restart_at)
+        container_restart(monitor);
+    if (monitor->finishing && (all_flushed(monitor) || now >= monitor->finish_until))
+        monitor->done = true;
+}
+
+/* Milliseconds to sleep; -1: until something happens. */
+static int patience(const struct monitor *monitor)
+{
+    uint64_t now = clock_monotonic_ms(), until = 0;
+
+    if (monitor->finishing)
+        until = monitor->finish_until;
+    else if (monitor->restart_at != 0)
+        until = monitor->restart_at;
+    if (monitor->throttled && (until == 0 || until > now + CLIENT_STALL_MS))
+        until = now + CLIENT_STALL_MS;
+    if (until == 0)
+        return -1;
+    return until <= now ? 0 : (int)(until - now);
+}
+
+int monitor_run(struct monitor *monitor, struct wherry_error *err)
+{
+    struct epoll_event events[EVENTS_MAX];
+
+    for (;;) {
+        int count;
+
+        settle(monitor);
+        meet_deadlines(monitor);
+        if (monitor->done)
+            return 0;
+        count = epoll_wait(monitor->epoll, events, EVENTS_MAX, patience(monitor));
+        if (count < 0 && errno != EINTR)
+            return wherry_error_set(err, errno, "epoll_wait");
+        for (int i = 0; i < count; i++)
+            handle(monitor, &events[i]);
+    }
+}

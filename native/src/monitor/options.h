@@ -1,0 +1,30 @@
+/* The monitor's command line; docs/internals.md, "The monitor". */
+#pragma once
+
+#include "monitor/restart.h"
+#include "wherry/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct monitor_options {
+    const char *id;
+    const char *bundle;
+    const char *runtime;
+    const char *runtime_root;
+    const char *state_dir;
+    const char *log_path; /* NULL: no log */
+    int64_t log_max_size; /* bytes; -1: no rotation */
+    int64_t log_max_file;
+    struct restart_policy restart;
+    bool tty;
+    bool wants_stdin;
+    bool stdin_once;
+    bool systemd_cgroup;
+    const char *exec_process; /* process.json of a further process; NULL: the monitor of a container */
+    const char *exec_id;
+    int ready_fd; /* -1: nobody waits for an answer */
+};
+
+/* Reads the command line. The strings stay the caller's. */
+int monitor_options_parse(int argc, char **argv, struct monitor_options *options, struct wherry_error *err);

@@ -1,0 +1,136 @@
+/* Bytes between the container and its clients; see client.h on slow ones. */
+#include "monitor/monitor.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define READ_SIZE (16 * 1024)
+
+static unsigned stream_flag(const struct monitor *monitor, const struct source *source)
+{
+    /* A terminal has one stream: whoever wants either wants that. */
+    if (monitor->options.tty)
+        return ATTACH_STDOUT | ATTACH_STDERR;
+    return source->kind == SOURCE_OUTPUT ? ATTACH_STDOUT : ATTACH_STDERR;
+}
+
+static void stop_watching(struct monitor *monitor, struct source *source, int *fd)
+{
+    monitor_wait_for(monitor, source, 0);
+    close(*fd);
+    *fd = source->fd = -1;
+}
+
+static void distribute(struct monitor *monitor, const struct source *source, const char *data, size_t length)
+{
+    enum frame_type type = source->kind == SOURCE_OUTPUT ? FRAME_STDOUT : FRAME_STDERR;
+    unsigned wanted = stream_flag(monitor, source);
+
+    monitor_log_write(&monitor->log, source->kind == SOURCE_OUTPUT ? LOG_STDOUT : LOG_STDERR, data, length);
+    for (struct client *client = monitor->clients; client != NULL; client = client->next)
+        if ((client->attached & wanted) != 0)
+            client_send(client, type, data, length);
+}
+
+/* Reads once; false when there is nothing more now. */
+static bool relay_once(struct monitor *monitor, struct source *source)
+{
+    int *fd = source->kind == SOURCE_OUTPUT ? &monitor->stdio.output : &monitor->stdio.error;
+    char data[READ_SIZE];
+    ssize_t length;
+
+    if (*fd < 0)
+        return false;
+    do
+        length = read(*fd, data, sizeof(data));
+    while (length < 0 && errno == EINTR);
+    if (length < 0 && errno == EAGAIN)
+        return false;
+    if (length <= 0) { /* closed by all writers; a terminal says EIO then */
+        stop_watching(monitor, source, fd);
+        return false;
+    }
+    distribute(monitor, source, data, (size_t)length);
+    return true;
+}
+
+void relay_output(struct monitor *monitor, struct source *source)
+{
+    relay_once(monitor, source);
+    relay_throttle(monitor);
+}
+
+/* All that the container wrote before it ended; a full client queue grows by at most what the pipes held. */
+void relay_drain(struct monitor *monitor)
+{
+    while (relay_once(monitor, &monitor->output))
+        ;
+    while (relay_once(monitor, &monitor->error))
+        ;
+    monitor_log_flush(&monitor->log);
+}
+
+void relay_watch(struct monitor *monitor)
+{
+    uint32_t events = monitor->throttled ? 0 : EPOLLIN;
+
+    monitor->output.fd = monitor->stdio.output;
+    monitor->error.fd = monitor->stdio.error;
+    if (monitor->output.fd >= 0)
+        monitor_wait_for(monitor, &monitor->output, events);
+    if (monitor->error.fd >= 0)
+        monitor_wait_for(monitor, &monitor->error, events);
+}
+
+void relay_unwatch(struct monitor *monitor)
+{
+    monitor_wait_for(monitor, &monitor->output, 0);
+    monitor_wait_for(monitor, &monitor->error, 0);
+    monitor_wait_for(monitor, &monitor->input, 0);
+    container_stdio_close(&monitor->stdio);
+    monitor->output.fd = monitor->error.fd = monitor->input.fd = -1;
+}
+
+/* Whether some client has more waiting than it should; one that stands still for too long is cut off. */
+void relay_throttle(struct monitor *monitor)
+{
+    uint64_t now = clock_monotonic_ms();
+    bool full = false;
+
+    for (struct client *client = monitor->clients; client != NULL; client = client->next) {
+        if (client->dead || client->out_length < CLIENT_QUEUE_MAX)
+            continue;
+        if (now - client->progress_ms >= CLIENT_STALL_MS)
+            client->dead = true;
+        else
+            full = true;
+    }
+    if (full == monitor->throttled)
+        return;
+    monitor->throttled = full;
+    relay_watch(monitor);
+}
+
+void relay_send_state(struct monitor *monitor, struct client *client)
+{
+    char text[RECORD_TEXT_MAX];
+    size_t length = record_render(&monitor->record, monitor->options.id, text);
+
+    client_send(client, FRAME_STATE, text, length);
+}
+
+/* The record comes first: whoever hears of a change finds it on disk. */
+void relay_publish(struct monitor *monitor)
+{
+    char text[RECORD_TEXT_MAX];
+    size_t length = record_render(&monitor->record, monitor->options.id, text);
+    struct wherry_error ignored;
+
+    /* A disk that is full costs the record of this change; the clients hear of it all the same. */
+    record_save(monitor->state_dir, text, length, &ignored);
+    for (struct client *client = monitor->clients; client != NULL; client = client->next)
+        if (client->subscribed)
+            client_send(client, FRAME_STATE, text, length);
+}
