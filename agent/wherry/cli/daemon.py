@@ -125,6 +125,7 @@ def _reload(agent: object, flags: Mapping[str, object]) -> None:
         return
     logging.getLogger().setLevel(_level(settings))
     agent.reload(settings)
+    log.info("configuration reloaded from %s", settings.config_file)
     if later:
         log.warning("these options change only with a restart of wherryd: %s", ", ".join(sorted(later)))
 

@@ -42,12 +42,21 @@ class Database:
         self._owner: asyncio.Task[object] | None = None
 
     def execute(self, sql: str, parameters: Parameters = ()) -> list[Row]:
-        """Runs one statement and returns its rows; raises sqlite3.IntegrityError where a constraint stands against."""
-        return self._connection.execute(sql, parameters).fetchall()
+        """Runs one statement and returns its rows.
+
+        Raises sqlite3.IntegrityError where a constraint stands against it, SystemFailure where the disk does.
+        """
+        return self._run(sql, parameters).fetchall()
 
     def change(self, sql: str, parameters: Parameters = ()) -> int:
         """Runs one INSERT, UPDATE or DELETE and returns how many rows it touched."""
-        return self._connection.execute(sql, parameters).rowcount
+        return self._run(sql, parameters).rowcount
+
+    def _run(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(sql, parameters)
+        except sqlite3.OperationalError as error:
+            raise SystemFailure(f"the state database {self._path} cannot be used: {error}") from error
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -60,18 +69,19 @@ class Database:
             raise RuntimeError("a transaction of another task is open: a transaction must not await")
         begin, settle, undo = _TRANSACTION if self._depth == 0 else _SAVEPOINT
         name = f" level_{self._depth}" if self._depth else ""
-        self._connection.execute(begin + name)
+        self._run(begin + name)
         self._owner = task
         self._depth += 1
         try:
             yield
+            self._run(settle + name)
         except BaseException:
-            self._connection.execute(undo + name)
-            if name:
-                self._connection.execute(settle + name)
+            # On a full disk SQLite may have undone everything by itself (sqlite.org/lang_transaction.html).
+            if self._connection.in_transaction:
+                self._run(undo + name)
+                if name:
+                    self._run(settle + name)
             raise
-        else:
-            self._connection.execute(settle + name)
         finally:
             self._depth -= 1
 
@@ -89,7 +99,7 @@ class Database:
         with self.transaction():
             for script in versions[present:]:
                 for statement in _statements(script):
-                    self._connection.execute(statement)
+                    self._run(statement)
             self.execute(
                 "INSERT OR REPLACE INTO schema_versions (subject, version) VALUES (?, ?)", (subject, len(versions))
             )

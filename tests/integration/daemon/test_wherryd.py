@@ -206,6 +206,17 @@ def test_members_of_the_group_reach_the_api_and_nobody_else_does() -> None:
         assert listed.returncode != 0
 
 
+def test_other_users_see_nothing_below_the_data_root(agent: PrivateAgent) -> None:
+    for path in (
+        agent.data_root,
+        agent.data_root / "layers",
+        agent.data_root / "state.db",
+        agent.exec_root / "containers",
+    ):
+        done = agent.run("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "ls", str(path), check=False)
+        assert done.returncode != 0, path
+
+
 def test_purge_leaves_nothing_and_is_refused_while_the_agent_runs(own_agent: PrivateAgent) -> None:
     purge = [sys.executable, "-m", "wherry.cli.daemon", *own_agent.options(), "--purge"]
     refused = own_agent.run(*purge, check=False)

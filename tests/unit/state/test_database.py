@@ -69,6 +69,21 @@ async def test_another_tasks_transaction_is_not_joined(database: Database) -> No
     await holding
 
 
+def test_full_disk_is_an_error_and_the_database_works_afterwards(tmp_path: Path) -> None:
+    database = Database(tmp_path / "state.db")
+    database.migrate("things", ["CREATE TABLE things (name TEXT UNIQUE)"])
+    pages = database.execute("PRAGMA page_count")[0][0]
+    database.execute(f"PRAGMA max_page_count = {pages + 1}")
+    with pytest.raises(SystemFailure, match="full"), database.transaction():
+        database.execute("INSERT INTO things VALUES ('small')")
+        database.execute("INSERT INTO things VALUES (?)", ("x" * 100_000,))
+    assert names(database) == []
+    database.execute(f"PRAGMA max_page_count = {pages + 1000}")
+    with database.transaction():
+        database.execute("INSERT INTO things VALUES ('after')")
+    assert names(database) == ["after"]
+
+
 def test_migration_goes_from_the_version_that_is_there(tmp_path: Path) -> None:
     first = ["CREATE TABLE a (x TEXT); INSERT INTO a VALUES ('one; two');"]
     database = Database(tmp_path / "state.db")
@@ -81,7 +96,7 @@ def test_migration_goes_from_the_version_that_is_there(tmp_path: Path) -> None:
 
 
 def test_failed_migration_leaves_the_old_version(database: Database) -> None:
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(SystemFailure, match="already exists"):
         database.migrate("things", ["", "CREATE TABLE other (x TEXT); CREATE TABLE things (x TEXT)"])
     assert database.execute("SELECT name FROM sqlite_master WHERE name = 'other'") == []
 
