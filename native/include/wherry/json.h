@@ -11,6 +11,7 @@
 #include "wherry/error.h"
 
 #include <json-c/json_object.h>
+#include <json-c/linkhash.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,0 +1,159 @@
+/*
+ * The OCI bundle configuration (config.json) as the runtime needs it: every field checked, unsupported ones refused by
+ * name.
+ *
+ * Source: OCI runtime-spec 1.x, config.md and config-linux.md. All strings and arrays belong to the spec and live until
+ * wherry_spec_free. Optional JSON objects that other parts read themselves (capabilities, seccomp, resources) are kept
+ * as such.
+ */
+#pragma once
+
+#include "wherry/arena.h"
+#include "wherry/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct json_object;
+
+/* The largest config.json that is read, in bytes. */
+#define WHERRY_SPEC_SIZE_MAX (8u << 20)
+
+enum wherry_hook_kind {
+    WHERRY_HOOK_PRESTART,
+    WHERRY_HOOK_CREATE_RUNTIME,
+    WHERRY_HOOK_CREATE_CONTAINER,
+    WHERRY_HOOK_START_CONTAINER,
+    WHERRY_HOOK_POSTSTART,
+    WHERRY_HOOK_POSTSTOP,
+    WHERRY_HOOK_KINDS,
+};
+
+struct wherry_hook {
+    const char *path; /* absolute */
+    const char **args;
+    const char **env;
+    int timeout; /* seconds; 0: none */
+};
+
+struct wherry_hooks {
+    struct wherry_hook *items;
+    size_t count;
+};
+
+struct wherry_process {
+    const char **args;
+    size_t arg_count;
+    const char **env;
+    size_t env_count;
+    const char *cwd;
+    bool terminal;
+    bool has_console_size;
+    unsigned short rows, columns;
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups;
+    size_t group_count;
+    bool has_umask;
+    mode_t umask;
+    bool no_new_privileges;
+    bool has_oom_score_adj;
+    int oom_score_adj;
+    struct json_object *capabilities; /* NULL when absent */
+    struct json_object *rlimits;      /* NULL when absent */
+};
+
+struct wherry_mount {
+    const char *destination; /* absolute, in the container */
+    const char *type;        /* file system type; "bind" for binds */
+    const char *source;
+    bool bind, recursive, copy_up;
+    uint64_t set, clear;                     /* MOUNT_ATTR_* of this mount */
+    uint64_t recursive_set, recursive_clear; /* MOUNT_ATTR_* of it and all below it */
+    uint64_t propagation;                    /* MS_SHARED, MS_SLAVE, …; 0: not said */
+    bool recursive_propagation;
+    const char **data; /* options of the file system itself */
+    size_t data_count;
+};
+
+struct wherry_namespace {
+    int flag; /* CLONE_NEW* */
+    const char *name;
+    const char *path; /* NULL: a new one */
+};
+
+#define WHERRY_NAMESPACES_MAX 7
+
+struct wherry_id_mapping {
+    uint32_t inside, outside, count;
+};
+
+struct wherry_id_mappings {
+    struct wherry_id_mapping *items;
+    size_t count;
+};
+
+struct wherry_device {
+    const char *path; /* absolute, in the container */
+    mode_t mode;      /* type and permissions */
+    dev_t number;
+    uid_t uid;
+    gid_t gid;
+};
+
+struct wherry_sysctl {
+    const char *name; /* as written, with dots or slashes */
+    const char *value;
+    char *path; /* below /proc/sys */
+};
+
+struct wherry_spec {
+    struct json_object *document;
+    struct wherry_arena arena;
+    const char *oci_version;
+    const char *hostname, *domainname;
+    const char *root_path; /* absolute */
+    bool root_readonly;
+    bool has_process;
+    struct wherry_process process;
+    struct wherry_mount *mounts;
+    size_t mount_count;
+    struct wherry_hooks hooks[WHERRY_HOOK_KINDS];
+    struct json_object *annotations;
+
+    struct wherry_namespace namespaces[WHERRY_NAMESPACES_MAX];
+    size_t namespace_count;
+    struct wherry_id_mappings uid_mappings, gid_mappings;
+    struct wherry_device *devices;
+    size_t device_count;
+    struct wherry_sysctl *sysctls;
+    size_t sysctl_count;
+    const char *cgroups_path; /* NULL when absent */
+    struct json_object *resources, *seccomp;
+    const char **masked_paths, **readonly_paths;
+    size_t masked_count, readonly_count;
+    uint64_t root_propagation; /* MS_SHARED, MS_SLAVE, …; 0: not said */
+    bool root_propagation_recursive;
+};
+
+/* Reads `bundle`/config.json. Relative host paths in it are taken from the bundle, as the specification says. */
+int wherry_spec_load(const char *bundle, struct wherry_spec *spec, struct wherry_error *err);
+
+/* Reads a document that is already parsed; takes the reference over, on failure too. */
+int wherry_spec_parse(struct json_object *document, const char *bundle, struct wherry_spec *spec,
+                      struct wherry_error *err);
+
+/* Reads a process object alone, as `exec --process` gets one; memory goes to `arena`, strings stay in `object`. */
+int wherry_process_parse(struct json_object *object, const char *where, struct wherry_arena *arena,
+                         struct wherry_process *process, struct wherry_error *err);
+
+/* Reads the options of one mount into `mount`; `where` names it in errors. */
+int wherry_mount_options_parse(const char *const *options, size_t count, const char *where, struct wherry_arena *arena,
+                               struct wherry_mount *mount, struct wherry_error *err);
+
+/* The namespace entry for a CLONE_NEW* flag, or NULL when the container shares that namespace with the runtime. */
+const struct wherry_namespace *wherry_spec_namespace(const struct wherry_spec *spec, int flag);
+
+void wherry_spec_free(struct wherry_spec *spec);

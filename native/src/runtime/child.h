@@ -1,0 +1,94 @@
+/*
+ * The container's process between clone and exec: its state, and the steps that a plan is made of.
+ *
+ * Everything here runs in the child: async-signal-safe, no allocation, one thread. Each step returns 0 or a negative
+ * value with `err` set. The subject of a step is named in its comment.
+ */
+#pragma once
+
+#include "plan.h"
+
+struct wherry_child {
+    const struct wherry_plan *plan;
+    int sync_fd;      /* to the runtime; close-on-exec */
+    int root_fd;      /* the container's root, -1 until it is attached */
+    int proc_fd;      /* the root of a procfs of the container's pid namespace, -1 until there is one */
+    int null_fd;      /* the host's /dev/null, once it is needed */
+    int empty_fd;     /* an attached, empty, read-only directory for masks, once it is needed */
+    pid_t pid;        /* as the host sees it; known when admitted */
+    bool cwd_pending; /* the working directory was refused to root and is tried again as the user */
+    char program[4096];
+    char home[4096];
+};
+
+struct wherry_planned_bind {
+    const struct wherry_mount *mount;
+    int tree; /* a detached copy of the source */
+    struct wherry_planned_bind *next;
+};
+
+/* Attributes and propagation for a mount that is still detached, or is the container's own already. */
+int wherry_child_set_attributes(int mount, const struct wherry_mount *wanted, struct wherry_error *err);
+
+/* Attaches a detached mount over `target`. */
+int wherry_child_attach(int mount, int target, const char *path, struct wherry_error *err);
+
+/* Walks the plan; never returns. */
+void wherry_child_run(const struct wherry_plan *plan, int sync_fd) __attribute__((noreturn));
+
+/* child_namespaces.c */
+wherry_step wherry_child_await_admission;      /* no subject */
+wherry_step wherry_child_become_root;          /* no subject: in a user namespace, take the IDs that are mapped to 0 */
+wherry_step wherry_child_enter_cgroup;         /* no subject: the plan's cgroup descriptors */
+wherry_step wherry_child_new_cgroup_namespace; /* no subject */
+wherry_step wherry_child_join_mount_namespace; /* const char *path */
+wherry_step wherry_child_join_container;       /* const int *flags, of plan->pidfd */
+wherry_step wherry_child_new_keyring;          /* no subject */
+wherry_step wherry_child_new_session;          /* no subject */
+wherry_step wherry_child_set_hostname;         /* const char *name */
+wherry_step wherry_child_set_domainname;       /* const char *name */
+
+/* child_root.c */
+wherry_step wherry_child_isolate_mounts;       /* no subject */
+wherry_step wherry_child_attach_root;          /* struct wherry_spec */
+wherry_step wherry_child_make_root_readonly;   /* no subject */
+wherry_step wherry_child_pivot_root;           /* no subject */
+wherry_step wherry_child_set_root_propagation; /* struct wherry_spec */
+
+/* child_mounts.c */
+wherry_step wherry_child_mount_bind;       /* struct wherry_planned_bind */
+wherry_step wherry_child_mount_filesystem; /* struct wherry_mount */
+wherry_step wherry_child_change_mount;     /* struct wherry_mount: attributes of what is mounted there already */
+
+/* child_devices.c */
+wherry_step wherry_child_make_default_devices; /* no subject */
+wherry_step wherry_child_make_device;          /* struct wherry_device */
+
+/* child_masks.c */
+wherry_step wherry_child_mask_path;     /* const char *path */
+wherry_step wherry_child_make_readonly; /* const char *path */
+
+/* child_sysctl.c */
+wherry_step wherry_child_set_sysctl; /* struct wherry_sysctl */
+
+/* child_console.c */
+wherry_step wherry_child_open_console; /* struct wherry_process */
+
+/* child_hooks.c */
+wherry_step wherry_child_await_runtime_hooks; /* no subject */
+wherry_step wherry_child_run_create_hooks;    /* struct wherry_hooks, status "created" to come */
+wherry_step wherry_child_run_start_hooks;     /* struct wherry_hooks */
+
+/* child_process.c */
+wherry_step wherry_child_make_cwd;               /* const char *path */
+wherry_step wherry_child_own_streams;            /* struct wherry_process */
+wherry_step wherry_child_change_directory;       /* const char *path */
+wherry_step wherry_child_change_directory_again; /* const char *path: when it was refused to root */
+wherry_step wherry_child_set_no_new_privileges;  /* no subject */
+wherry_step wherry_child_install_seccomp;        /* struct wherry_seccomp */
+wherry_step wherry_child_set_rlimits;            /* struct wherry_rlimits */
+wherry_step wherry_child_change_user;            /* struct wherry_identity */
+wherry_step wherry_child_find_program;           /* struct wherry_identity */
+wherry_step wherry_child_report_created;         /* no subject */
+wherry_step wherry_child_await_start;            /* no subject */
+wherry_step wherry_child_execute;                /* struct wherry_identity */

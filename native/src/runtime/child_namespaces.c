@@ -1,0 +1,114 @@
+/* Steps of the child: being let in, user, cgroup and joined namespaces, names, session; see child.h. */
+#include "child.h"
+#include "message.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int wherry_child_await_admission(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    struct wherry_message message;
+    int got = wherry_message_receive(child->sync_fd, &message);
+
+    (void)subject;
+    if (got <= 0)
+        return wherry_error_set(err, got < 0 ? -got : EPIPE, "wait for the runtime");
+    if (message.kind != WHERRY_MESSAGE_ADMITTED)
+        return wherry_error_set(err, EPROTO, "wait for the runtime: message %d", (int)message.kind);
+    child->pid = message.pid;
+    return 0;
+}
+
+/* The raw system calls: glibc's wrappers would signal all threads of a process that has only this one. */
+int wherry_child_become_root(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    (void)child;
+    (void)subject;
+    /* The groups of the host's root would otherwise stay, unmapped but in force for permission checks. */
+    if (syscall(SYS_setgroups, 0, NULL) < 0)
+        return wherry_error_set(err, errno, "drop supplementary groups in the user namespace");
+    if (syscall(SYS_setresgid, 0, 0, 0) < 0)
+        return wherry_error_set(err, errno, "take group 0 of the user namespace");
+    if (syscall(SYS_setresuid, 0, 0, 0) < 0)
+        return wherry_error_set(err, errno, "take user 0 of the user namespace");
+    /* A change of IDs clears it, prctl(2). */
+    prctl(PR_SET_PDEATHSIG, 9);
+    return 0;
+}
+
+int wherry_child_enter_cgroup(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    int result = wherry_cgroup_attach_self(child->plan->cgroup_fds, child->plan->cgroup_fd_count);
+
+    (void)subject;
+    return result < 0 ? wherry_error_set(err, -result, "enter the container's cgroups") : 0;
+}
+
+int wherry_child_new_cgroup_namespace(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    (void)child;
+    (void)subject;
+    return unshare(CLONE_NEWCGROUP) < 0 ? wherry_error_set(err, errno, "make a cgroup namespace") : 0;
+}
+
+int wherry_child_join_mount_namespace(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    int fd = open(subject, O_RDONLY | O_CLOEXEC);
+
+    (void)child;
+    if (fd < 0)
+        return wherry_error_set(err, errno, "open mount namespace %s", (const char *)subject);
+    if (setns(fd, CLONE_NEWNS) < 0)
+        return wherry_error_set(err, errno, "join mount namespace %s", (const char *)subject);
+    close(fd);
+    return 0;
+}
+
+int wherry_child_join_container(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    const int *flags = subject;
+
+    if (setns(child->plan->pidfd, *flags) < 0)
+        return wherry_error_set(err, errno, "join the container's namespaces");
+    return 0;
+}
+
+int wherry_child_new_keyring(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    (void)child;
+    (void)subject;
+    /* An anonymous one. A kernel without keyrings has none to hide, and a user's quota of them is not worth a failure:
+     * the session keyring of the caller is then out of reach by its permissions alone. */
+    if (syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL) < 0 && errno != ENOSYS && errno != EDQUOT)
+        return wherry_error_set(err, errno, "make a session keyring");
+    return 0;
+}
+
+int wherry_child_new_session(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    (void)child;
+    (void)subject;
+    return setsid() < 0 ? wherry_error_set(err, errno, "start a session") : 0;
+}
+
+int wherry_child_set_hostname(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    const char *name = subject;
+
+    (void)child;
+    return sethostname(name, strlen(name)) < 0 ? wherry_error_set(err, errno, "set hostname %s", name) : 0;
+}
+
+int wherry_child_set_domainname(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    const char *name = subject;
+
+    (void)child;
+    return setdomainname(name, strlen(name)) < 0 ? wherry_error_set(err, errno, "set domainname %s", name) : 0;
+}

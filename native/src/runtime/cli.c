@@ -1,0 +1,184 @@
+/* The command line of wherry-runtime: options before the verb, the verbs, errors and the log; see cli.h. */
+#include "cli.h"
+
+#include "wherry/cleanup.h"
+#include "wherry/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const struct {
+    const char *name;
+    wherry_cli_verb *run;
+    const char *summary;
+} verbs[] = {
+    {"create", wherry_cli_create, "create a container that waits for start"},
+    {"start", wherry_cli_start, "start a created container"},
+    {"run", wherry_cli_run, "create and start a container"},
+    {"exec", wherry_cli_exec, "start one more process in a container"},
+    {"state", wherry_cli_state, "show what a container is doing"},
+    {"kill", wherry_cli_kill, "send a signal to a container"},
+    {"delete", wherry_cli_delete, "remove a stopped container"},
+    {"pause", wherry_cli_pause, "freeze all processes of a container"},
+    {"resume", wherry_cli_resume, "let a frozen container go on"},
+    {"update", wherry_cli_update, "change the resource limits of a container"},
+    {"ps", wherry_cli_ps, "list the processes of a container"},
+    {"list", wherry_cli_list, "list containers"},
+    {"features", wherry_cli_features, "tell what this runtime supports"},
+    {"spec", wherry_cli_spec, "write a config.json to start from"},
+};
+
+void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message)
+{
+    cleanup_json struct json_object *text = NULL;
+    char moment[64];
+    time_t now = time(NULL);
+    struct tm broken;
+    cleanup_close int fd = -1;
+
+    if (cli->log == NULL)
+        return;
+    fd = open(cli->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+    text = json_object_new_string(message);
+    if (fd < 0 || text == NULL)
+        return;
+    gmtime_r(&now, &broken);
+    strftime(moment, sizeof(moment), "%Y-%m-%dT%H:%M:%SZ", &broken);
+    dprintf(fd, cli->log_json ? "{\"level\":\"%s\",\"msg\":%s,\"time\":\"%s\"}\n" : "level=%s msg=%s time=\"%s\"\n",
+            level, json_object_to_json_string_ext(text, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
+            moment);
+}
+
+int wherry_cli_next(int argc, char **argv, const char *letters, const struct option *options, struct wherry_error *err)
+{
+    int code;
+
+    opterr = 0;
+    code = getopt_long(argc, argv, letters, options, NULL);
+    if (code == ':')
+        return wherry_error_set(err, 0, "%s: option %s needs a value", argv[0], argv[optind - 1]), -2;
+    if (code == '?')
+        return wherry_error_set(err, 0, "%s: option %s is not known", argv[0], argv[optind - 1]), -2;
+    return code;
+}
+
+int wherry_cli_operands(int argc, char **argv, int least, int most, const char *usage, struct wherry_error *err)
+{
+    int count = argc - optind;
+
+    if (count >= least && count <= most)
+        return 0;
+    return wherry_error_set(err, 0, "usage: wherry-runtime %s %s", argv[0], usage);
+}
+
+int wherry_cli_number(const char *text, const char *name, long least, long most, long *out, struct wherry_error *err)
+{
+    char *end;
+    long value;
+
+    errno = 0;
+    value = strtol(text, &end, 10);
+    /* strtol lets blanks and signs pass, which no caller means (" 0", "+0"). */
+    if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value < least || value > most)
+        return wherry_error_set(err, 0, "%s: \"%s\": must be a number from %ld to %ld", name, text, least, most);
+    *out = value;
+    return 0;
+}
+
+int wherry_cli_print(struct json_object *document, struct wherry_error *err)
+{
+    cleanup_json struct json_object *owned = document;
+
+    if (owned == NULL)
+        return wherry_error_set(err, ENOMEM, "print");
+    if (printf("%s\n", json_object_to_json_string_ext(owned, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                                 JSON_C_TO_STRING_NOSLASHESCAPE)) < 0 ||
+        fflush(stdout) != 0)
+        return wherry_error_set(err, errno, "write to standard output");
+    return 0;
+}
+
+static int print_help(void)
+{
+    printf(
+        "wherry-runtime %s: an OCI runtime\n\n"
+        "usage: wherry-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--version] VERB ...\n\n",
+        WHERRY_VERSION);
+    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+        printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
+    return 0;
+}
+
+static int print_version(void)
+{
+    printf("wherry-runtime version %s\nspec: 1.2.0\n", WHERRY_VERSION);
+    return 0;
+}
+
+static int dispatch(struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+        if (strcmp(argv[0], verbs[i].name) != 0)
+            continue;
+        optind = 0; /* glibc: begin anew with another vector */
+        return verbs[i].run(cli, argc, argv, err);
+    }
+    if (argc == 0)
+        return wherry_error_set(err, 0, "a verb is missing; --help lists them");
+    return wherry_error_set(err, 0, "verb %s is not known; --help lists them", argv[0]);
+}
+
+/* The options before the verb. 1: go on with the verb; 0: all done. */
+static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    static const struct option options[] = {
+        {"root", required_argument, NULL, 'r'},     {"log", required_argument, NULL, 'l'},
+        {"debug", no_argument, NULL, 'd'},          {"log-format", required_argument, NULL, 'f'},
+        {"version", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
+        {"systemd-cgroup", no_argument, NULL, 's'}, {0}};
+    int code;
+
+    while ((code = wherry_cli_next(argc, argv, "+:vh", options, err)) >= 0) {
+        if (code == 'r')
+            cli->root = optarg;
+        else if (code == 'l')
+            cli->log = optarg;
+        else if (code == 'f' && strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0)
+            return wherry_error_set(err, 0, "--log-format: %s: must be text or json", optarg);
+        else if (code == 'f')
+            cli->log_json = strcmp(optarg, "json") == 0;
+        else if (code == 's')
+            return wherry_error_set(err, 0, "--systemd-cgroup: not supported by this runtime");
+        else if (code == 'v')
+            return print_version();
+        else if (code == 'h')
+            return print_help();
+    }
+    if (code == -2)
+        return -1;
+    if (cli->root[0] != '/')
+        return wherry_error_set(err, 0, "--root: %s: must be an absolute path", cli->root);
+    return 1;
+}
+
+int wherry_cli_main(int argc, char **argv)
+{
+    struct wherry_cli cli = {.root = WHERRY_RUNTIME_ROOT, .argv = argv};
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    int result = read_options(&cli, argc, argv, &err);
+
+    if (result > 0) {
+        int first = optind;
+
+        result = dispatch(&cli, argc - first, argv + first, &err);
+    }
+    if (result >= 0)
+        return result;
+    fprintf(stderr, "wherry-runtime: %s\n", err.message);
+    wherry_cli_log(&cli, "error", err.message);
+    return 1;
+}

@@ -1,0 +1,62 @@
+/* The command line of wherry-runtime: what runc's and crun's callers use, spelled and meant as there. */
+#pragma once
+
+#include "wherry/error.h"
+
+#include <getopt.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define WHERRY_RUNTIME_ROOT "/run/wherry/runtime"
+
+/* Codes of long options that have no letter. */
+enum wherry_cli_option {
+    CLI_PID_FILE = 256,
+    CLI_CONSOLE_SOCKET,
+    CLI_PRESERVE_FDS,
+    CLI_NO_NEW_KEYRING,
+    CLI_NO_PIVOT,
+    CLI_KEEP,
+    CLI_PROCESS,
+    CLI_CWD,
+    CLI_NO_NEW_PRIVS,
+    CLI_ADDITIONAL_GIDS,
+    CLI_RESOURCES,
+};
+
+struct wherry_cli {
+    const char *root;
+    const char *log; /* a file, or NULL */
+    bool log_json;
+    char **argv; /* as the program got it, to execute itself anew */
+};
+
+/* One verb: its own name in argv[0], its options and operands after it. Returns the exit status, negative with `err`
+ * set on failure. */
+typedef int wherry_cli_verb(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err);
+
+wherry_cli_verb wherry_cli_create, wherry_cli_run, wherry_cli_start, wherry_cli_exec; /* cli_launch.c, cli_exec.c */
+wherry_cli_verb wherry_cli_kill, wherry_cli_delete, wherry_cli_pause, wherry_cli_resume,
+    wherry_cli_update;                                            /* cli_control.c */
+wherry_cli_verb wherry_cli_state, wherry_cli_list, wherry_cli_ps; /* cli_show.c */
+wherry_cli_verb wherry_cli_features, wherry_cli_spec;             /* cli_describe.c */
+
+/* The whole program. Returns the exit status. */
+int wherry_cli_main(int argc, char **argv);
+
+/* One line in the log file of --log, if there is one. */
+void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message);
+
+/* getopt_long for a verb, with messages of our own: the option's code, -1 at the end, -2 with `err` set for one that is
+ * unknown or lacks its value. */
+int wherry_cli_next(int argc, char **argv, const char *letters, const struct option *options, struct wherry_error *err);
+
+/* The only operand, or an error that tells the verb's usage. */
+int wherry_cli_operands(int argc, char **argv, int least, int most, const char *usage, struct wherry_error *err);
+
+/* A whole decimal number from `least` to `most`. */
+int wherry_cli_number(const char *text, const char *name, long least, long most, long *out, struct wherry_error *err);
+
+/* Prints a JSON document and a line end on standard output; takes the reference. */
+struct json_object;
+int wherry_cli_print(struct json_object *document, struct wherry_error *err);

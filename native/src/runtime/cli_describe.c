@@ -1,0 +1,147 @@
+/* The verbs features and spec on the command line; see cli.h. */
+#include "cli.h"
+#include "wherry/capabilities.h"
+#include "wherry/cleanup.h"
+#include "wherry/file.h"
+#include "wherry/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static struct json_object *strings(const char *const *items, size_t count)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_object_array_add(array, json_object_new_string(items[i]));
+    return array;
+}
+
+static struct json_object *capability_names(void)
+{
+    struct json_object *array = json_object_new_array();
+    const char *name;
+
+    for (unsigned i = 0; (name = wherry_capability_name(i)) != NULL; i++)
+        json_object_array_add(array, json_object_new_string(name));
+    return array;
+}
+
+/* {"enabled": VALUE} */
+static struct json_object *enabled(bool value)
+{
+    struct json_object *object = json_object_new_object();
+
+    json_object_object_add(object, "enabled", json_object_new_boolean(value));
+    return object;
+}
+
+static struct json_object *linux_features(void)
+{
+    static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
+    static const struct {
+        const char *name;
+        bool value;
+    } groups[] = {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}};
+    struct json_object *object = json_object_new_object();
+    struct json_object *cgroup = json_object_new_object();
+
+    for (size_t i = 0; i < COUNT(groups); i++)
+        json_object_object_add(cgroup, groups[i].name, json_object_new_boolean(groups[i].value));
+    json_object_object_add(object, "namespaces", strings(namespaces, COUNT(namespaces)));
+    json_object_object_add(object, "capabilities", capability_names());
+    json_object_object_add(object, "cgroup", cgroup);
+    json_object_object_add(object, "seccomp", enabled(true));
+    json_object_object_add(object, "apparmor", enabled(false));
+    json_object_object_add(object, "selinux", enabled(false));
+    return object;
+}
+
+int wherry_cli_features(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    static const struct option options[] = {{0}};
+    static const char *const hooks[] = {"prestart",       "createRuntime", "createContainer",
+                                        "startContainer", "poststart",     "poststop"};
+    struct json_object *features;
+
+    (void)cli;
+    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 0, 0, "", err) < 0)
+        return -1;
+    features = json_object_new_object();
+    json_object_object_add(features, "ociVersionMin", json_object_new_string("1.0.0"));
+    json_object_object_add(features, "ociVersionMax", json_object_new_string("1.2.0"));
+    json_object_object_add(features, "hooks", strings(hooks, COUNT(hooks)));
+    json_object_object_add(features, "linux", linux_features());
+    return wherry_cli_print(features, err);
+}
+
+/* A container that runs a shell, shut off as by default. */
+static const char example[] =
+    "{\n"
+    "  \"ociVersion\": \"1.0.2\",\n"
+    "  \"process\": {\n"
+    "    \"terminal\": false,\n"
+    "    \"user\": {\"uid\": 0, \"gid\": 0},\n"
+    "    \"args\": [\"sh\"],\n"
+    "    \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\"],\n"
+    "    \"cwd\": \"/\",\n"
+    "    \"capabilities\": {\n"
+    "      \"bounding\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
+    "      \"effective\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
+    "      \"permitted\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"]\n"
+    "    },\n"
+    "    \"noNewPrivileges\": true\n"
+    "  },\n"
+    "  \"root\": {\"path\": \"rootfs\", \"readonly\": true},\n"
+    "  \"hostname\": \"wherry\",\n"
+    "  \"mounts\": [\n"
+    "    {\"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\", \"options\": [\"nosuid\", \"noexec\", "
+    "\"nodev\"]},\n"
+    "    {\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\", \"options\": [\"nosuid\", "
+    "\"strictatime\", \"mode=755\", \"size=65536k\"]},\n"
+    "    {\"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\", \"options\": [\"nosuid\", "
+    "\"noexec\", \"newinstance\", \"ptmxmode=0666\", \"mode=0620\", \"gid=5\"]},\n"
+    "    {\"destination\": \"/dev/shm\", \"type\": \"tmpfs\", \"source\": \"shm\", \"options\": [\"nosuid\", "
+    "\"noexec\", "
+    "\"nodev\", \"mode=1777\", \"size=65536k\"]},\n"
+    "    {\"destination\": \"/dev/mqueue\", \"type\": \"mqueue\", \"source\": \"mqueue\", \"options\": [\"nosuid\", "
+    "\"noexec\", \"nodev\"]},\n"
+    "    {\"destination\": \"/sys\", \"type\": \"sysfs\", \"source\": \"sysfs\", \"options\": [\"nosuid\", \"noexec\", "
+    "\"nodev\", \"ro\"]}\n"
+    "  ],\n"
+    "  \"linux\": {\n"
+    "    \"resources\": {\"devices\": [{\"allow\": false, \"access\": \"rwm\"}]},\n"
+    "    \"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, "
+    "{\"type\": \"mount\"}, {\"type\": \"cgroup\"}],\n"
+    "    \"maskedPaths\": [\"/proc/acpi\", \"/proc/asound\", \"/proc/interrupts\", \"/proc/kcore\", \"/proc/keys\", "
+    "\"/proc/latency_stats\", \"/proc/sched_debug\", \"/proc/scsi\", \"/proc/timer_list\", \"/proc/timer_stats\", "
+    "\"/sys/devices/virtual/powercap\", \"/sys/firmware\"],\n"
+    "    \"readonlyPaths\": [\"/proc/bus\", \"/proc/fs\", \"/proc/irq\", \"/proc/sys\", \"/proc/sysrq-trigger\"]\n"
+    "  }\n"
+    "}\n";
+
+int wherry_cli_spec(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    static const struct option options[] = {{"bundle", required_argument, NULL, 'b'}, {0}};
+    cleanup_close int directory = -1;
+    cleanup_close int file = -1;
+    const char *bundle = ".";
+    int code, result;
+
+    (void)cli;
+    while ((code = wherry_cli_next(argc, argv, ":b:", options, err)) >= 0)
+        bundle = optarg;
+    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, "[--bundle DIR]", err) < 0)
+        return -1;
+    directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return wherry_error_set(err, errno, "bundle %s", bundle);
+    file = openat(directory, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (file < 0)
+        return wherry_error_set(err, errno, "make %s/config.json", bundle);
+    result = wherry_write_all(file, example, strlen(example));
+    return result < 0 ? wherry_error_set(err, -result, "write %s/config.json", bundle) : 0;
+}

@@ -1,0 +1,154 @@
+/* The verbs create, run and start on the command line; see cli.h. */
+#include "cli.h"
+#include "descriptors.h"
+#include "foreground.h"
+#include "sealed_copy.h"
+#include "wherry/cleanup.h"
+#include "wherry/runtime.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct launch_arguments {
+    struct wherry_launch_options options;
+    const char *bundle;
+    const char *id;
+    bool detach, keep;
+};
+
+static int take_option(struct launch_arguments *arguments, int code, struct wherry_error *err)
+{
+    long number;
+
+    switch (code) {
+    case 'b':
+        arguments->bundle = optarg;
+        return 0;
+    case 'd':
+        arguments->detach = true;
+        return 0;
+    case CLI_KEEP:
+        arguments->keep = true;
+        return 0;
+    case CLI_PID_FILE:
+        arguments->options.pid_file = optarg;
+        return 0;
+    case CLI_CONSOLE_SOCKET:
+        arguments->options.console_socket = optarg;
+        return 0;
+    case CLI_NO_NEW_KEYRING:
+        arguments->options.keep_keyring = true;
+        return 0;
+    case CLI_PRESERVE_FDS:
+        if (wherry_cli_number(optarg, "--preserve-fds", 0, 1024, &number, err) < 0)
+            return -1;
+        arguments->options.preserved_fds = (unsigned)number;
+        return 0;
+    default:
+        return wherry_error_set(err, 0, "--no-pivot: not supported: the root is always changed by pivot_root");
+    }
+}
+
+static int read_arguments(struct launch_arguments *arguments, int argc, char **argv, const struct option *options,
+                          const char *letters, struct wherry_error *err)
+{
+    int code;
+
+    while ((code = wherry_cli_next(argc, argv, letters, options, err)) >= 0) {
+        if (take_option(arguments, code, err) < 0)
+            return -1;
+    }
+    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, "[OPTIONS] ID", err) < 0)
+        return -1;
+    arguments->id = argv[optind];
+    return 0;
+}
+
+/* What both do first, in this order: the descriptors that the caller has leaked are closed before any of our own is
+ * opened, and the process that will enter the container runs from the sealed copy before it knows anything. */
+static int enter(const struct wherry_cli *cli, struct launch_arguments *arguments, char bundle[PATH_MAX],
+                 struct wherry_error *err)
+{
+    if (wherry_descriptors_close_from(3 + arguments->options.preserved_fds, err) < 0 ||
+        wherry_sealed_copy_enter(cli->argv, environ, err) < 0)
+        return -1;
+    if (realpath(arguments->bundle, bundle) == NULL)
+        return wherry_error_set(err, errno, "bundle %s", arguments->bundle);
+    arguments->options.root = cli->root;
+    arguments->options.bundle = bundle;
+    return 0;
+}
+
+int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    static const struct option options[] = {{"bundle", required_argument, NULL, 'b'},
+                                            {"pid-file", required_argument, NULL, CLI_PID_FILE},
+                                            {"console-socket", required_argument, NULL, CLI_CONSOLE_SOCKET},
+                                            {"preserve-fds", required_argument, NULL, CLI_PRESERVE_FDS},
+                                            {"no-new-keyring", no_argument, NULL, CLI_NO_NEW_KEYRING},
+                                            {"no-pivot", no_argument, NULL, CLI_NO_PIVOT},
+                                            {0}};
+    struct launch_arguments arguments = {.bundle = "."};
+    struct wherry_launch_result result = {0};
+    char bundle[PATH_MAX];
+
+    if (read_arguments(&arguments, argc, argv, options, ":b:", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
+        return -1;
+    if (wherry_runtime_create(&arguments.options, arguments.id, &result, err) < 0)
+        return -1;
+    if (result.warning[0] != '\0')
+        wherry_cli_log(cli, "warning", result.warning);
+    return 0;
+}
+
+static int wait_and_remove(const struct wherry_cli *cli, const struct launch_arguments *arguments, pid_t pid,
+                           struct wherry_error *err)
+{
+    char warning[WHERRY_WARNING_MAX] = "";
+    int status = wherry_foreground_wait(pid, err);
+
+    if (status < 0 || arguments->keep)
+        return status;
+    if (wherry_runtime_delete(cli->root, arguments->id, true, warning, err) < 0)
+        return -1;
+    if (warning[0] != '\0')
+        wherry_cli_log(cli, "warning", warning);
+    return status;
+}
+
+int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    static const struct option options[] = {{"bundle", required_argument, NULL, 'b'},
+                                            {"detach", no_argument, NULL, 'd'},
+                                            {"keep", no_argument, NULL, CLI_KEEP},
+                                            {"pid-file", required_argument, NULL, CLI_PID_FILE},
+                                            {"console-socket", required_argument, NULL, CLI_CONSOLE_SOCKET},
+                                            {"preserve-fds", required_argument, NULL, CLI_PRESERVE_FDS},
+                                            {"no-new-keyring", no_argument, NULL, CLI_NO_NEW_KEYRING},
+                                            {"no-pivot", no_argument, NULL, CLI_NO_PIVOT},
+                                            {0}};
+    struct launch_arguments arguments = {.bundle = "."};
+    struct wherry_launch_result result = {0};
+    char bundle[PATH_MAX];
+
+    if (read_arguments(&arguments, argc, argv, options, ":b:d", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
+        return -1;
+    if (!arguments.detach)
+        wherry_foreground_begin();
+    if (wherry_runtime_run(&arguments.options, arguments.id, &result, err) < 0)
+        return -1;
+    if (result.warning[0] != '\0')
+        wherry_cli_log(cli, "warning", result.warning);
+    return arguments.detach ? 0 : wait_and_remove(cli, &arguments, result.pid, err);
+}
+
+int wherry_cli_start(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    static const struct option options[] = {{0}};
+
+    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, "ID", err) < 0)
+        return -1;
+    return wherry_runtime_start(cli->root, argv[optind], err);
+}

@@ -1,0 +1,301 @@
+/* The runtime's record of one container; see wherry/container.h. */
+#include "wherry/container.h"
+
+#include "wherry/cleanup.h"
+#include "wherry/file.h"
+#include "wherry/json.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define STATE_FILE "state.json"
+#define STATE_SIZE_MAX (1u << 20)
+
+static int check_id(const char *id, struct wherry_error *err)
+{
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_+-.";
+    size_t length = strlen(id);
+
+    if (length == 0 || length > NAME_MAX || id[0] == '.' || strspn(id, allowed) != length)
+        return wherry_error_set(
+            err, EINVAL,
+            "container ID \"%s\": must be 1 to 255 letters, digits, '_', '+', '-' or '.', and not begin "
+            "with a dot",
+            id);
+    return 0;
+}
+
+/* ROOT and its parents, as mkdir -p makes them. */
+static int open_root(const char *root, bool make, struct wherry_error *err)
+{
+    char path[PATH_MAX];
+    int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd >= 0)
+        return fd;
+    if (errno != ENOENT || !make)
+        return wherry_error_set(err, errno, "open runtime root %s", root);
+    if (strlen(root) >= sizeof(path))
+        return wherry_error_set(err, ENAMETOOLONG, "runtime root %s", root);
+    strcpy(path, root);
+    for (char *at = path + 1;; at++) {
+        char kept = *at;
+
+        if (kept != '/' && kept != '\0')
+            continue;
+        *at = '\0';
+        if (mkdir(path, 0700) < 0 && errno != EEXIST)
+            return wherry_error_set(err, errno, "make runtime root %s", path);
+        *at = kept;
+        if (kept == '\0')
+            break;
+    }
+    fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 ? fd : wherry_error_set(err, errno, "open runtime root %s", root);
+}
+
+static char *now(void)
+{
+    struct timespec moment;
+    struct tm broken;
+    char seconds[32], text[64];
+
+    clock_gettime(CLOCK_REALTIME, &moment);
+    gmtime_r(&moment.tv_sec, &broken);
+    strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &broken);
+    snprintf(text, sizeof(text), "%s.%09ldZ", seconds, moment.tv_nsec);
+    return strdup(text);
+}
+
+int wherry_container_reserve(const char *root, const char *id, struct wherry_container *container,
+                             struct wherry_error *err)
+{
+    *container = (struct wherry_container)WHERRY_CONTAINER_INIT;
+    if (check_id(id, err) < 0)
+        return -EINVAL;
+    container->root = open_root(root, true, err);
+    if (container->root < 0)
+        return -1;
+    /* One of two who want the name gets it. */
+    if (mkdirat(container->root, id, 0700) < 0) {
+        int code = errno;
+
+        wherry_container_close(container);
+        return code == EEXIST ? wherry_error_set(err, EEXIST, "container with id %s exists already", id)
+                              : wherry_error_set(err, code, "make %s/%s", root, id);
+    }
+    container->id = strdup(id);
+    container->created = now();
+    container->directory = openat(container->root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (container->directory < 0 || container->id == NULL || container->created == NULL) {
+        int code = errno;
+
+        unlinkat(container->root, id, AT_REMOVEDIR);
+        wherry_container_close(container);
+        return wherry_error_set(err, code, "open %s/%s", root, id);
+    }
+    return 0;
+}
+
+/* Fills in what state.json says. */
+static int take_record(struct wherry_container *container, struct json_object *record, struct wherry_error *err)
+{
+    const char *bundle = "", *version = "1.0.2", *rootfs = "", *created = "";
+    struct json_object *cgroup = NULL, *annotations = NULL;
+    int64_t pid = 0, start = 0, namespaces = 0;
+
+    if (wherry_json_string(record, "", "bundle", &bundle, err) < 0 ||
+        wherry_json_string(record, "", "ociVersion", &version, err) < 0 ||
+        wherry_json_string(record, "", "rootfs", &rootfs, err) < 0 ||
+        wherry_json_string(record, "", "created", &created, err) < 0 ||
+        wherry_json_integer(record, "", "pid", 0, INT32_MAX, &pid, err) < 0 ||
+        wherry_json_integer(record, "", "pidStart", 0, INT64_MAX, &start, err) < 0 ||
+        wherry_json_integer(record, "", "namespaces", 0, INT64_MAX, &namespaces, err) < 0 ||
+        wherry_json_bool(record, "", "ready", &container->ready, err) < 0 ||
+        wherry_json_object(record, "", "cgroup", &cgroup, err) < 0 ||
+        wherry_json_object(record, "", "annotations", &annotations, err) < 0)
+        return -EINVAL;
+    container->bundle = strdup(bundle);
+    container->oci_version = strdup(version);
+    container->rootfs = strdup(rootfs);
+    container->created = strdup(created);
+    container->annotations = json_object_get(annotations);
+    container->pid = (pid_t)pid;
+    container->pid_start = (uint64_t)start;
+    container->namespaces = (int)namespaces;
+    if (container->bundle == NULL || container->oci_version == NULL || container->rootfs == NULL ||
+        container->created == NULL)
+        return wherry_error_set(err, ENOMEM, "%s", STATE_FILE);
+    return cgroup != NULL ? wherry_cgroup_load(cgroup, &container->cgroup, err) : 0;
+}
+
+static int load(struct wherry_container *container, struct wherry_error *err)
+{
+    cleanup_json struct json_object *record = NULL;
+
+    record = wherry_json_read(container->directory, STATE_FILE, STATE_SIZE_MAX, err);
+    if (record != NULL)
+        return take_record(container, record, err);
+    /* Reserved a moment ago, or given up by a runtime that was killed: there is a name and nothing else. */
+    if (err->code != ENOENT)
+        return wherry_error_prefix(err, "container %s", container->id);
+    container->bundle = strdup("");
+    container->oci_version = strdup("1.0.2");
+    container->rootfs = strdup("");
+    container->created = strdup("");
+    return 0;
+}
+
+int wherry_container_open(const char *root, const char *id, struct wherry_container *container,
+                          struct wherry_error *err)
+{
+    int result;
+
+    *container = (struct wherry_container)WHERRY_CONTAINER_INIT;
+    if (check_id(id, err) < 0)
+        return -EINVAL;
+    container->root = open_root(root, false, err);
+    if (container->root >= 0)
+        container->directory = openat(container->root, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    else if (err->code == ENOENT)
+        errno = ENOENT;
+    else
+        return -1;
+    if (container->directory < 0) {
+        int code = errno;
+
+        wherry_container_close(container);
+        return code == ENOENT
+                   ? (wherry_error_set(err, 0, "container %s does not exist", id), err->code = ENOENT, -ENOENT)
+                   : wherry_error_set(err, code, "open %s/%s", root, id);
+    }
+    container->id = strdup(id);
+    result = container->id != NULL ? load(container, err) : wherry_error_set(err, ENOMEM, "container %s", id);
+    if (result < 0)
+        wherry_container_close(container);
+    return result;
+}
+
+/* The fields that `state` shows and the record keeps alike. */
+static void add_common(struct json_object *object, const struct wherry_container *container)
+{
+    json_object_object_add(object, "ociVersion", json_object_new_string(container->oci_version));
+    json_object_object_add(object, "id", json_object_new_string(container->id));
+    json_object_object_add(object, "pid", json_object_new_int(container->pid));
+    json_object_object_add(object, "bundle", json_object_new_string(container->bundle));
+    json_object_object_add(object, "rootfs", json_object_new_string(container->rootfs));
+    json_object_object_add(object, "created", json_object_new_string(container->created));
+    if (container->annotations != NULL)
+        json_object_object_add(object, "annotations", json_object_get(container->annotations));
+}
+
+int wherry_container_save(const struct wherry_container *container, struct wherry_error *err)
+{
+    cleanup_json struct json_object *record = json_object_new_object();
+    size_t length = 0;
+    const char *text;
+
+    if (record == NULL)
+        return wherry_error_set(err, ENOMEM, "%s", STATE_FILE);
+    add_common(record, container);
+    json_object_object_add(record, "pidStart", json_object_new_int64((int64_t)container->pid_start));
+    json_object_object_add(record, "namespaces", json_object_new_int64(container->namespaces));
+    json_object_object_add(record, "ready", json_object_new_boolean(container->ready));
+    json_object_object_add(record, "cgroup", wherry_cgroup_save(&container->cgroup));
+    text = json_object_to_json_string_length(record, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+    if (text == NULL)
+        return wherry_error_set(err, ENOMEM, "%s", STATE_FILE);
+    return wherry_file_replace(container->directory, STATE_FILE, text, length, 0600, err);
+}
+
+static bool frozen(const struct wherry_container *container)
+{
+    const struct wherry_cgroup *cgroup = &container->cgroup;
+    bool on_v2 = cgroup->layout == WHERRY_CGROUP_V2 && cgroup->count > 0;
+    const char *unified = on_v2 ? cgroup->at[0].path : NULL;
+    const char *freezer = on_v2 ? NULL : wherry_cgroup_path(cgroup, "freezer");
+    char path[PATH_MAX], state[32] = "";
+    cleanup_close int fd = -1;
+
+    if (freezer == NULL && unified == NULL)
+        return false;
+    if (freezer != NULL)
+        snprintf(path, sizeof(path), "%s/freezer.state", freezer);
+    else
+        snprintf(path, sizeof(path), "%s/cgroup.freeze", unified);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || read(fd, state, sizeof(state) - 1) <= 0)
+        return false;
+    return state[0] == '1' || strncmp(state, "FR", 2) == 0;
+}
+
+enum wherry_status wherry_container_status(const struct wherry_container *container)
+{
+    uint64_t start;
+
+    if (container->pid == 0)
+        return WHERRY_STATUS_CREATING;
+    start = wherry_process_start_time(container->pid);
+    if (start == 0 || start != container->pid_start)
+        return WHERRY_STATUS_STOPPED;
+    if (!container->ready)
+        return WHERRY_STATUS_CREATING;
+    if (faccessat(container->directory, WHERRY_CONTAINER_FIFO, F_OK, 0) == 0)
+        return WHERRY_STATUS_CREATED;
+    return frozen(container) ? WHERRY_STATUS_PAUSED : WHERRY_STATUS_RUNNING;
+}
+
+const char *wherry_status_name(enum wherry_status status)
+{
+    static const char *const names[] = {"creating", "created", "running", "paused", "stopped"};
+
+    return names[status];
+}
+
+struct json_object *wherry_container_state(const struct wherry_container *container, enum wherry_status status)
+{
+    struct json_object *state = json_object_new_object();
+
+    if (state == NULL)
+        return NULL;
+    add_common(state, container);
+    json_object_object_add(state, "pid", json_object_new_int(status == WHERRY_STATUS_STOPPED ? 0 : container->pid));
+    json_object_object_add(state, "status", json_object_new_string(wherry_status_name(status)));
+    json_object_object_add(state, "owner", json_object_new_string(""));
+    return state;
+}
+
+int wherry_container_discard(struct wherry_container *container, struct wherry_error *err)
+{
+    static const char *const files[] = {WHERRY_CONTAINER_FIFO, "config.json", STATE_FILE};
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (unlinkat(container->directory, files[i], 0) < 0 && errno != ENOENT)
+            return wherry_error_set(err, errno, "remove %s of container %s", files[i], container->id);
+    }
+    if (unlinkat(container->root, container->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
+        return wherry_error_set(err, errno, "remove the record of container %s", container->id);
+    return 0;
+}
+
+void wherry_container_close(struct wherry_container *container)
+{
+    if (container->root >= 0)
+        close(container->root);
+    if (container->directory >= 0)
+        close(container->directory);
+    free(container->id);
+    free(container->bundle);
+    free(container->oci_version);
+    free(container->rootfs);
+    free(container->created);
+    if (container->annotations != NULL)
+        json_object_put(container->annotations);
+    wherry_cgroup_free(&container->cgroup);
+    *container = (struct wherry_container)WHERRY_CONTAINER_INIT;
+}

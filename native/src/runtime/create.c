@@ -1,0 +1,261 @@
+/* The verbs create and run, as the runtime's side sees them; see wherry/runtime.h. */
+#include "cgroup_name.h"
+#include "hooks.h"
+#include "launch.h"
+#include "namespaces.h"
+#include "state_text.h"
+#include "wherry/cleanup.h"
+#include "wherry/file.h"
+#include "wherry/json.h"
+#include "wherry/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* Everything that one creation holds; given back by creation_end, undone by creation_undo. */
+struct creation {
+    const struct wherry_launch_options *options;
+    struct wherry_spec spec;
+    struct wherry_container container;
+    struct wherry_plan plan;
+    struct wherry_launch launch;
+    bool reserved;   /* the record exists */
+    bool has_cgroup; /* the cgroup exists */
+    bool hooked;     /* hooks have run, so that the poststop ones are due */
+};
+
+static int check_terminal(const struct creation *creation, struct wherry_error *err)
+{
+    bool terminal = creation->spec.process.terminal;
+
+    if (terminal && creation->options->console_socket == NULL)
+        return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
+    if (!terminal && creation->options->console_socket != NULL)
+        return wherry_error_set(err, 0, "cannot use console socket if runtime will not detach or allocate tty");
+    return 0;
+}
+
+/* Reads the configuration and everything that can be wrong with it, before anything is made. */
+static int read_configuration(struct creation *creation, struct wherry_error *err)
+{
+    const struct wherry_launch_options *options = creation->options;
+    cleanup_free char *cache = NULL;
+
+    if (wherry_spec_load(options->bundle, &creation->spec, err) < 0)
+        return -1;
+    if (!creation->spec.has_process)
+        return wherry_error_set(err, EINVAL, "%s/config.json: process: must be set", options->bundle);
+    if (check_terminal(creation, err) < 0)
+        return -1;
+    if (asprintf(&cache, "%s/.seccomp", options->root) < 0)
+        return wherry_error_set(err, ENOMEM, "seccomp cache");
+    return wherry_identity_prepare(&creation->plan, &creation->spec.process, creation->spec.seccomp, cache, err);
+}
+
+/* A copy, because the bundle may be changed or gone by the time of exec and delete. */
+static int keep_configuration(struct creation *creation, struct wherry_error *err)
+{
+    size_t length = 0;
+    const char *text = json_object_to_json_string_length(
+        creation->spec.document, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
+
+    if (text == NULL)
+        return wherry_error_set(err, ENOMEM, "config.json");
+    return wherry_file_replace(creation->container.directory, "config.json", text, length, 0600, err);
+}
+
+static int fill_record(struct creation *creation, struct wherry_error *err)
+{
+    struct wherry_container *container = &creation->container;
+    const struct wherry_spec *spec = &creation->spec;
+
+    container->bundle = strdup(creation->options->bundle);
+    container->oci_version = strdup(spec->oci_version);
+    container->rootfs = strdup(spec->root_path != NULL ? spec->root_path : "");
+    container->annotations = json_object_get(spec->annotations);
+    container->namespaces = wherry_namespaces_all_flags(spec);
+    if (container->bundle == NULL || container->oci_version == NULL || container->rootfs == NULL)
+        return wherry_error_set(err, ENOMEM, "state.json");
+    return 0;
+}
+
+/* The FIFO is opened for reading here, which does not wait for a writer, and handed to the child. */
+static int make_fifo(struct creation *creation, struct wherry_error *err)
+{
+    int directory = creation->container.directory;
+
+    if (mkfifoat(directory, WHERRY_CONTAINER_FIFO, 0600) < 0)
+        return wherry_error_set(err, errno, "make %s", WHERRY_CONTAINER_FIFO);
+    creation->plan.start_fd = openat(directory, WHERRY_CONTAINER_FIFO, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    return creation->plan.start_fd >= 0 ? 0 : wherry_error_set(err, errno, "open %s", WHERRY_CONTAINER_FIFO);
+}
+
+static int make_cgroup(struct creation *creation, struct wherry_error *err)
+{
+    char path[WHERRY_CGROUP_NAME_MAX];
+    struct wherry_cgroup *cgroup = &creation->container.cgroup;
+
+    if (wherry_cgroup_name(creation->spec.cgroups_path, creation->container.id, path, err) < 0)
+        return -1;
+    if (wherry_cgroup_create(path, creation->spec.resources, cgroup, err) < 0)
+        return -1;
+    creation->has_cgroup = true;
+    creation->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
+    return wherry_cgroup_attach_prepare(cgroup, creation->plan.cgroup_fds, &creation->plan.cgroup_fd_count, err);
+}
+
+/* Everything that has to be there before the process is made. */
+static int prepare(struct creation *creation, const char *id, bool wait_for_start, struct wherry_error *err)
+{
+    const struct wherry_launch_options *options = creation->options;
+
+    if (read_configuration(creation, err) < 0)
+        return -1;
+    if (wherry_container_reserve(options->root, id, &creation->container, err) < 0)
+        return -1;
+    creation->reserved = true;
+    if (fill_record(creation, err) < 0 || keep_configuration(creation, err) < 0 || make_cgroup(creation, err) < 0 ||
+        wherry_container_save(&creation->container, err) < 0)
+        return -1;
+    if (wait_for_start && make_fifo(creation, err) < 0)
+        return -1;
+    if (options->console_socket != NULL) {
+        creation->plan.console_socket = wherry_launch_connect_console(options->console_socket, err);
+        if (creation->plan.console_socket < 0)
+            return -1;
+    }
+    creation->plan.preserved_fds = options->preserved_fds;
+    creation->plan.keep_keyring = options->keep_keyring;
+    if (wherry_state_text_prepare(&creation->container, &creation->plan.arena, &creation->plan.state, err) < 0)
+        return -1;
+    return wherry_plan_create(&creation->plan, &creation->spec, &creation->container.cgroup, err);
+}
+
+static int clone_child(struct creation *creation, struct wherry_error *err)
+{
+    struct wherry_namespaces_own own;
+    struct wherry_error later;
+    int result;
+
+    creation->launch.plan = &creation->plan;
+    creation->launch.flags = (uint64_t)(unsigned)wherry_namespaces_clone_flags(&creation->spec);
+    if (wherry_namespaces_join(&creation->spec, &own, err) < 0)
+        return -1;
+    result = wherry_launch_clone(&creation->launch, err);
+    if (wherry_namespaces_leave(&own, result < 0 ? &later : err) < 0)
+        return -1;
+    return result;
+}
+
+/* What is done to the child from outside, while it waits. */
+static int admit_child(struct creation *creation, struct wherry_error *err)
+{
+    struct wherry_container *container = &creation->container;
+    const struct wherry_namespace *user = wherry_spec_namespace(&creation->spec, CLONE_NEWUSER);
+
+    container->pid = creation->launch.pid;
+    container->pid_start = wherry_process_start_time(container->pid);
+    if (user != NULL && wherry_namespaces_map(container->pid, &creation->spec, err) < 0)
+        return -1;
+    if (wherry_launch_set_oom_score(container->pid, &creation->spec.process, err) < 0)
+        return -1;
+    return wherry_launch_admit(&creation->launch, err);
+}
+
+static int run_hooks(struct creation *creation, struct wherry_error *err)
+{
+    const struct wherry_hooks *hooks = creation->spec.hooks;
+    int result;
+
+    creation->hooked = true;
+    if (wherry_hooks_run(&hooks[WHERRY_HOOK_PRESTART], "prestart", &creation->plan.state, "creating",
+                         creation->launch.pid, err) < 0 ||
+        wherry_hooks_run(&hooks[WHERRY_HOOK_CREATE_RUNTIME], "createRuntime", &creation->plan.state, "creating",
+                         creation->launch.pid, err) < 0)
+        return -1;
+    result = wherry_message_send(creation->launch.sync_fd, WHERRY_MESSAGE_HOOKS_DONE, 0, NULL);
+    return result < 0 ? wherry_error_set(err, -result, "let the container go on after hooks") : 0;
+}
+
+static int converse(struct creation *creation, struct wherry_error *err)
+{
+    const struct wherry_hooks *hooks = creation->spec.hooks;
+
+    if (hooks[WHERRY_HOOK_PRESTART].count + hooks[WHERRY_HOOK_CREATE_RUNTIME].count > 0) {
+        if (wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_RUN_HOOKS, err) < 0 || run_hooks(creation, err) < 0)
+            return -1;
+    }
+    return wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_CREATED, err);
+}
+
+static void undo(struct creation *creation)
+{
+    struct wherry_error ignored;
+
+    wherry_launch_abort(&creation->launch);
+    if (creation->hooked)
+        wherry_hooks_run(&creation->spec.hooks[WHERRY_HOOK_POSTSTOP], "poststop", &creation->plan.state, "stopped", 0,
+                         &ignored);
+    if (creation->has_cgroup)
+        wherry_cgroup_remove(&creation->container.cgroup, &ignored);
+    if (creation->reserved)
+        wherry_container_discard(&creation->container, &ignored);
+}
+
+static void end(struct creation *creation)
+{
+    if (creation->launch.sync_fd >= 0)
+        close(creation->launch.sync_fd);
+    wherry_plan_free(&creation->plan);
+    wherry_container_close(&creation->container);
+    wherry_spec_free(&creation->spec);
+}
+
+static int create(struct creation *creation, const char *id, bool wait_for_start, struct wherry_error *err)
+{
+    if (prepare(creation, id, wait_for_start, err) < 0 || clone_child(creation, err) < 0 ||
+        admit_child(creation, err) < 0 || converse(creation, err) < 0)
+        return -1;
+    creation->container.ready = true;
+    if (wherry_container_save(&creation->container, err) < 0)
+        return -1;
+    if (creation->options->pid_file != NULL)
+        return wherry_launch_write_pid(creation->options->pid_file, creation->launch.pid, err);
+    return 0;
+}
+
+static int launch(const struct wherry_launch_options *options, const char *id, bool wait_for_start,
+                  struct wherry_launch_result *result, struct wherry_error *err)
+{
+    struct creation creation = {
+        .options = options, .container = WHERRY_CONTAINER_INIT, .plan = WHERRY_PLAN_INIT, .launch = WHERRY_LAUNCH_INIT};
+    int outcome = create(&creation, id, wait_for_start, err);
+
+    /* Without a start to wait for, the next thing to hear is the silence of exec, or why it failed. */
+    if (outcome == 0 && !wait_for_start)
+        outcome = wherry_launch_expect(&creation.launch, 0, err);
+    if (outcome == 0 && !wait_for_start)
+        outcome = wherry_hooks_run(&creation.spec.hooks[WHERRY_HOOK_POSTSTART], "poststart", &creation.plan.state,
+                                   "running", creation.launch.pid, err);
+    if (outcome < 0)
+        undo(&creation);
+    result->pid = creation.launch.pid;
+    wherry_launch_describe_lacking(&creation.plan.identity.capabilities, result->warning);
+    end(&creation);
+    return outcome;
+}
+
+int wherry_runtime_create(const struct wherry_launch_options *options, const char *id,
+                          struct wherry_launch_result *result, struct wherry_error *err)
+{
+    return launch(options, id, true, result, err);
+}
+
+int wherry_runtime_run(const struct wherry_launch_options *options, const char *id, struct wherry_launch_result *result,
+                       struct wherry_error *err)
+{
+    return launch(options, id, false, result, err);
+}

@@ -1,0 +1,187 @@
+/* The verb exec, as the runtime's side sees it; see wherry/runtime.h. */
+#include "launch.h"
+#include "namespaces.h"
+#include "wherry/cleanup.h"
+#include "wherry/json.h"
+#include "wherry/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+struct execution {
+    const struct wherry_launch_options *options;
+    struct wherry_container container;
+    struct wherry_arena arena;
+    struct json_object *configuration;
+    struct wherry_process process;
+    struct wherry_plan plan;
+    struct wherry_launch launch;
+    int flags; /* the namespaces that the child joins itself */
+};
+
+static int open_running(struct execution *execution, const char *id, struct wherry_error *err)
+{
+    struct wherry_container *container = &execution->container;
+    enum wherry_status status;
+
+    if (wherry_container_open(execution->options->root, id, container, err) < 0)
+        return -1;
+    status = wherry_container_status(container);
+    if (status == WHERRY_STATUS_PAUSED)
+        return wherry_error_set(err, 0, "cannot exec in a paused container");
+    if (status != WHERRY_STATUS_RUNNING && status != WHERRY_STATUS_CREATED)
+        return wherry_error_set(err, 0, "cannot exec in a %s container", wherry_status_name(status));
+    execution->plan.pidfd = (int)syscall(SYS_pidfd_open, container->pid, 0);
+    /* Asked again now that the number is held: it cannot pass to another process any more. */
+    if (execution->plan.pidfd < 0 || wherry_process_start_time(container->pid) != container->pid_start)
+        return wherry_error_set(err, 0, "cannot exec in a stopped container");
+    return 0;
+}
+
+/* What the process does not say about its privileges is as in the container's own configuration. */
+static int complete(struct json_object *object, struct json_object *configuration)
+{
+    static const char *const inherited[] = {"capabilities", "rlimits", "noNewPrivileges"};
+    struct json_object *own = NULL;
+
+    if (!json_object_object_get_ex(configuration, "process", &own))
+        return 0;
+    for (size_t i = 0; i < sizeof(inherited) / sizeof(inherited[0]); i++) {
+        struct json_object *value = NULL;
+
+        if (json_object_object_get_ex(object, inherited[i], &value) && value != NULL)
+            continue;
+        if (json_object_object_get_ex(own, inherited[i], &value) &&
+            json_object_object_add(object, inherited[i], json_object_get(value)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_process(struct execution *execution, struct json_object *object, struct wherry_error *err)
+{
+    struct json_object *system = NULL, *seccomp = NULL;
+    cleanup_free char *cache = NULL;
+
+    execution->configuration =
+        wherry_json_read(execution->container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+    if (execution->configuration == NULL)
+        return -1;
+    if (complete(object, execution->configuration) < 0)
+        return wherry_error_set(err, ENOMEM, "process");
+    if (wherry_process_parse(object, "process", &execution->arena, &execution->process, err) < 0 ||
+        wherry_json_object(execution->configuration, "", "linux", &system, err) < 0 ||
+        wherry_json_object(system, "linux", "seccomp", &seccomp, err) < 0)
+        return -1;
+    if (execution->process.terminal && execution->options->console_socket == NULL)
+        return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
+    if (asprintf(&cache, "%s/.seccomp", execution->options->root) < 0)
+        return wherry_error_set(err, ENOMEM, "seccomp cache");
+    return wherry_identity_prepare(&execution->plan, &execution->process, seccomp, cache, err);
+}
+
+static int prepare(struct execution *execution, struct wherry_error *err)
+{
+    const struct wherry_launch_options *options = execution->options;
+    struct wherry_cgroup *cgroup = &execution->container.cgroup;
+    struct wherry_plan *plan = &execution->plan;
+
+    execution->launch.plan = plan;
+    execution->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
+    if (wherry_cgroup_attach_prepare(cgroup, plan->cgroup_fds, &plan->cgroup_fd_count, err) < 0)
+        return -1;
+    if (options->console_socket != NULL) {
+        plan->console_socket = wherry_launch_connect_console(options->console_socket, err);
+        if (plan->console_socket < 0)
+            return -1;
+    }
+    plan->preserved_fds = options->preserved_fds;
+    plan->keep_keyring = options->keep_keyring;
+    execution->flags = execution->container.namespaces & ~CLONE_NEWPID;
+    return wherry_plan_exec(plan, &execution->flags, err);
+}
+
+/* A pid namespace can only be entered by being born in it: the runtime has its next child born there, and takes that
+ * back at once. */
+static int clone_inside(struct execution *execution, struct wherry_error *err)
+{
+    cleanup_close int own = -1;
+    int result;
+
+    if ((execution->container.namespaces & CLONE_NEWPID) == 0)
+        return wherry_launch_clone(&execution->launch, err);
+    own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    if (own < 0)
+        return wherry_error_set(err, errno, "open own pid namespace");
+    if (setns(execution->plan.pidfd, CLONE_NEWPID) < 0)
+        return wherry_error_set(err, errno, "join the container's pid namespace");
+    result = wherry_launch_clone(&execution->launch, err);
+    if (setns(own, CLONE_NEWPID) < 0 && result == 0)
+        return wherry_error_set(err, errno, "return to own pid namespace");
+    return result;
+}
+
+static int converse(struct execution *execution, struct wherry_error *err)
+{
+    struct wherry_launch *launch = &execution->launch;
+
+    if (wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 ||
+        wherry_launch_admit(launch, err) < 0 || wherry_launch_expect(launch, WHERRY_MESSAGE_CREATED, err) < 0)
+        return -1;
+    if (execution->options->pid_file != NULL &&
+        wherry_launch_write_pid(execution->options->pid_file, launch->pid, err) < 0)
+        return -1;
+    return wherry_launch_expect(launch, 0, err);
+}
+
+static int run(struct execution *execution, const char *id, struct json_object *object, struct wherry_error *err)
+{
+    if (open_running(execution, id, err) < 0 || read_process(execution, object, err) < 0 ||
+        prepare(execution, err) < 0 || clone_inside(execution, err) < 0)
+        return -1;
+    return converse(execution, err);
+}
+
+int wherry_runtime_exec(const struct wherry_launch_options *options, const char *id, struct json_object *object,
+                        struct wherry_launch_result *result, struct wherry_error *err)
+{
+    struct execution execution = {
+        .options = options, .container = WHERRY_CONTAINER_INIT, .plan = WHERRY_PLAN_INIT, .launch = WHERRY_LAUNCH_INIT};
+    int outcome = run(&execution, id, object, err);
+
+    if (outcome < 0)
+        wherry_launch_abort(&execution.launch);
+    if (execution.launch.sync_fd >= 0)
+        close(execution.launch.sync_fd);
+    result->pid = execution.launch.pid;
+    wherry_launch_describe_lacking(&execution.plan.identity.capabilities, result->warning);
+    wherry_plan_free(&execution.plan);
+    wherry_arena_free(&execution.arena);
+    if (execution.configuration != NULL)
+        json_object_put(execution.configuration);
+    wherry_container_close(&execution.container);
+    return outcome;
+}
+
+int wherry_runtime_process(const char *root, const char *id, struct json_object **object, struct wherry_error *err)
+{
+    cleanup_json struct json_object *configuration = NULL;
+    struct wherry_container container;
+    struct json_object *process = NULL;
+
+    if (wherry_container_open(root, id, &container, err) < 0)
+        return -1;
+    configuration = wherry_json_read(container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+    wherry_container_close(&container);
+    if (configuration == NULL)
+        return -1;
+    if (!json_object_object_get_ex(configuration, "process", &process))
+        return wherry_error_set(err, EINVAL, "container %s: its config.json has no process", id);
+    *object = json_object_get(process);
+    return 0;
+}

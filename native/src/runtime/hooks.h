@@ -1,0 +1,13 @@
+/* Running the hooks of config.json; see the specification's config.md, "POSIX-platform Hooks". */
+#pragma once
+
+#include "plan.h"
+#include "wherry/error.h"
+#include "wherry/spec.h"
+
+#include <sys/types.h>
+
+/* Runs the hooks one after the other, with the state document on standard input. Stops at the first that fails, ends by
+ * a signal, or runs out of time, and says which. Allocates nothing, so that it serves the runtime and the child. */
+int wherry_hooks_run(const struct wherry_hooks *hooks, const char *kind, const struct wherry_state_text *state,
+                     const char *status, pid_t pid, struct wherry_error *err);

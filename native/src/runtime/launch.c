@@ -1,0 +1,167 @@
+/* The runtime's side of making a process; see launch.h. */
+#include "launch.h"
+
+#include "child.h"
+#include "wherry/cleanup.h"
+#include "wherry/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err)
+{
+    struct clone_args args = {.flags = launch->flags, .exit_signal = SIGCHLD};
+    int ends[2];
+    long pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return wherry_error_set(err, errno, "socketpair");
+    /* Nothing in the container may trace the child or read its memory and descriptors before it has become the
+     * container's program; the child inherits this, exec ends it (CVE-2016-9962). */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return wherry_error_set(err, errno, "make the process undumpable");
+    }
+    if (launch->cgroup_fd >= 0) {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = (uint64_t)launch->cgroup_fd;
+    }
+    pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid == 0) {
+        close(ends[0]);
+        wherry_child_run(launch->plan, ends[1]);
+    }
+    close(ends[1]);
+    if (pid < 0) {
+        close(ends[0]);
+        return wherry_error_set(err, errno, "make the container's process");
+    }
+    launch->pid = (pid_t)pid;
+    launch->sync_fd = ends[0];
+    return 0;
+}
+
+int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err)
+{
+    int result = wherry_message_send(launch->sync_fd, WHERRY_MESSAGE_ADMITTED, launch->pid, NULL);
+
+    return result < 0 ? wherry_error_set(err, -result, "admit the container's process") : 0;
+}
+
+int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *message, struct wherry_error *err)
+{
+    int got = wherry_message_receive(launch->sync_fd, message);
+
+    if (got < 0)
+        return wherry_error_set(err, -got, "listen to the container's process");
+    if (got > 0 && message->kind == WHERRY_MESSAGE_FAILED) {
+        *err = message->error;
+        return err->code > 0 ? -err->code : -1;
+    }
+    return got;
+}
+
+/* A child that vanished without a word: what it died of is all there is to tell. */
+static int report_death(struct wherry_launch *launch, struct wherry_error *err)
+{
+    int status = 0;
+
+    if (waitpid(launch->pid, &status, WNOHANG) == launch->pid)
+        launch->pid = 0;
+    if (launch->pid == 0 && WIFSIGNALED(status))
+        return wherry_error_set(err, 0, "the container's process was killed by signal %d while it was being prepared",
+                                WTERMSIG(status));
+    return wherry_error_set(err, 0, "the container's process ended while it was being prepared");
+}
+
+int wherry_launch_expect(struct wherry_launch *launch, int expected, struct wherry_error *err)
+{
+    struct wherry_message message;
+    int got = wherry_launch_next(launch, &message, err);
+
+    if (got < 0)
+        return got;
+    if (got == 0)
+        return expected == 0 ? 0 : report_death(launch, err);
+    if ((int)message.kind != expected)
+        return wherry_error_set(err, EPROTO, "unexpected message %d", (int)message.kind);
+    return 0;
+}
+
+void wherry_launch_abort(struct wherry_launch *launch)
+{
+    if (launch->sync_fd >= 0)
+        close(launch->sync_fd);
+    launch->sync_fd = -1;
+    if (launch->pid <= 0)
+        return;
+    kill(launch->pid, SIGKILL);
+    while (waitpid(launch->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    launch->pid = 0;
+}
+
+int wherry_launch_connect_console(const char *path, struct wherry_error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return wherry_error_set(err, errno, "socket");
+    if (strlen(path) >= sizeof(address.sun_path))
+        return wherry_error_set(err, ENAMETOOLONG, "console socket %s", path);
+    strcpy(address.sun_path, path);
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+        return wherry_error_set(err, errno, "connect to console socket %s", path);
+    return wherry_steal_fd(&fd);
+}
+
+int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err)
+{
+    char number[16];
+    int length = snprintf(number, sizeof(number), "%d", (int)pid);
+    const char *slash = strrchr(path, '/');
+    cleanup_free char *directory = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+    cleanup_close int fd = -1;
+
+    if (directory == NULL)
+        return wherry_error_set(err, ENOMEM, "pid file %s", path);
+    fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return wherry_error_set(err, errno, "pid file %s", path);
+    if (wherry_file_replace(fd, slash != NULL ? slash + 1 : path, number, (size_t)length, 0644, err) < 0)
+        return wherry_error_prefix(err, "pid file %s", path);
+    return 0;
+}
+
+int wherry_launch_set_oom_score(pid_t pid, const struct wherry_process *process, struct wherry_error *err)
+{
+    char path[64], value[16];
+
+    if (!process->has_oom_score_adj)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid);
+    snprintf(value, sizeof(value), "%d", process->oom_score_adj);
+    return wherry_file_write(AT_FDCWD, path, value, err) < 0 ? wherry_error_prefix(err, "process.oomScoreAdj") : 0;
+}
+
+void wherry_launch_describe_lacking(const struct wherry_capabilities *capabilities, char text[WHERRY_WARNING_MAX])
+{
+    char names[WHERRY_WARNING_MAX - 64];
+
+    text[0] = '\0';
+    if (capabilities->lacking == 0)
+        return;
+    wherry_capabilities_describe(capabilities->lacking, names, sizeof(names));
+    snprintf(text, WHERRY_WARNING_MAX, "left out, because the runtime has not got them: %s", names);
+}

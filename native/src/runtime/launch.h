@@ -1,0 +1,50 @@
+/* The runtime's side of making a process: clone, admission, hooks, and the conversation until it is created. Private to
+ * create.c and exec.c. */
+#pragma once
+
+#include "message.h"
+#include "plan.h"
+#include "wherry/runtime.h"
+
+#include <stdint.h>
+
+struct wherry_launch {
+    const struct wherry_plan *plan;
+    uint64_t flags; /* of clone3(2) */
+    int cgroup_fd;  /* for CLONE_INTO_CGROUP; -1: none */
+    pid_t pid;
+    int sync_fd; /* to the child; -1 before and after */
+};
+
+#define WHERRY_LAUNCH_INIT                                                                                             \
+    {                                                                                                                  \
+        .cgroup_fd = -1, .sync_fd = -1                                                                                 \
+    }
+
+/* Clones the child, which walks the plan. The child is in `launch->pid`. */
+int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err);
+
+/* Lets the child go on: whatever had to be done to it from outside is done. */
+int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err);
+
+/* The next message of the child, which has to be `expected`; a failure of the child becomes the error. With `expected`
+ * 0 the end of file is expected, that is to say exec. */
+int wherry_launch_expect(struct wherry_launch *launch, int expected, struct wherry_error *err);
+
+/* The next message, whichever it is: 1; 0 at end of file. */
+int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *message, struct wherry_error *err);
+
+/* Kills and reaps the child, if there is one, and closes the socket. */
+void wherry_launch_abort(struct wherry_launch *launch);
+
+/* Connects to the socket that a terminal's master is sent to. */
+int wherry_launch_connect_console(const char *path, struct wherry_error *err);
+
+/* Writes the number of the process to a file, by rename. */
+int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err);
+
+/* Sets oom_score_adj of the child. */
+int wherry_launch_set_oom_score(pid_t pid, const struct wherry_process *process, struct wherry_error *err);
+
+/* A JSON array of what was left out, or an empty text. */
+void wherry_launch_describe_lacking(const struct wherry_capabilities *capabilities, char text[WHERRY_WARNING_MAX]);

@@ -1,0 +1,34 @@
+/* Messages between the runtime and the container's process; see message.h. */
+#include "message.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+int wherry_message_send(int fd, enum wherry_message_kind kind, pid_t pid, const struct wherry_error *error)
+{
+    struct wherry_message message = {.kind = kind, .pid = pid};
+    ssize_t sent;
+
+    if (error != NULL)
+        message.error = *error;
+    do {
+        sent = send(fd, &message, sizeof(message), MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+int wherry_message_receive(int fd, struct wherry_message *message)
+{
+    ssize_t got;
+
+    do {
+        got = recv(fd, message, sizeof(*message), 0);
+    } while (got < 0 && errno == EINTR);
+    /* A process that was killed with unread messages resets the connection: for the reader it is gone all the same. */
+    if (got < 0)
+        return errno == ECONNRESET ? 0 : -errno;
+    if (got == 0)
+        return 0;
+    return got == sizeof(*message) ? 1 : -EPROTO;
+}

@@ -1,0 +1,31 @@
+/*
+ * What the runtime and the process that it makes for a container say to each other, over a SOCK_SEQPACKET pair: one
+ * message, one packet. The end of file on the runtime's side means that the process has executed the container's
+ * program (or has died), because its end is close-on-exec.
+ */
+#pragma once
+
+#include "wherry/error.h"
+
+#include <sys/types.h>
+
+enum wherry_message_kind {
+    WHERRY_MESSAGE_ADMITTED = 1, /* to the child: mapped and in its cgroup; `pid` is its own as the host sees it */
+    WHERRY_MESSAGE_RUN_HOOKS, /* to the runtime: the namespaces are there and all is mounted, run the runtime's hooks */
+    WHERRY_MESSAGE_HOOKS_DONE, /* to the child: they have run */
+    WHERRY_MESSAGE_CLONED,     /* to the runtime: the process that stays has been made, `pid` is its number */
+    WHERRY_MESSAGE_CREATED,    /* to the runtime: everything is prepared, only the program is not executed yet */
+    WHERRY_MESSAGE_FAILED,     /* to the runtime: `error` says why; the child is ending */
+};
+
+struct wherry_message {
+    enum wherry_message_kind kind;
+    pid_t pid;
+    struct wherry_error error;
+};
+
+/* 0, or -errno. A reader that is gone is -EPIPE and no signal. Async-signal-safe. */
+int wherry_message_send(int fd, enum wherry_message_kind kind, pid_t pid, const struct wherry_error *error);
+
+/* 1 when a message was read, 0 at end of file, -errno. Async-signal-safe. */
+int wherry_message_receive(int fd, struct wherry_message *message);

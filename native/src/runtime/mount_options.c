@@ -1,0 +1,155 @@
+/* The words of a mount's options, as mount(8) and the OCI specification spell them; see wherry/spec.h. */
+#include "spec_parts.h"
+#include "wherry/spec.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mount.h>
+
+enum option_kind {
+    OPTION_SET,         /* sets the attribute */
+    OPTION_CLEAR,       /* clears it */
+    OPTION_ACCESS_TIME, /* one of the access time modes, which exclude each other */
+    OPTION_PROPAGATION,
+    OPTION_BIND,
+    OPTION_COPY_UP,
+    OPTION_NOTHING, /* says what is so anyway */
+    OPTION_REFUSED,
+};
+
+struct option {
+    const char *name;
+    enum option_kind kind;
+    bool recursive;
+    uint64_t value;
+};
+
+static const struct option options[] = {
+    {"defaults", OPTION_NOTHING, false, 0},
+    {"", OPTION_NOTHING, false, 0},
+    {"bind", OPTION_BIND, false, 0},
+    {"rbind", OPTION_BIND, true, 0},
+    {"tmpcopyup", OPTION_COPY_UP, false, 0},
+    {"ro", OPTION_SET, false, MOUNT_ATTR_RDONLY},
+    {"rw", OPTION_CLEAR, false, MOUNT_ATTR_RDONLY},
+    {"nosuid", OPTION_SET, false, MOUNT_ATTR_NOSUID},
+    {"suid", OPTION_CLEAR, false, MOUNT_ATTR_NOSUID},
+    {"nodev", OPTION_SET, false, MOUNT_ATTR_NODEV},
+    {"dev", OPTION_CLEAR, false, MOUNT_ATTR_NODEV},
+    {"noexec", OPTION_SET, false, MOUNT_ATTR_NOEXEC},
+    {"exec", OPTION_CLEAR, false, MOUNT_ATTR_NOEXEC},
+    {"nodiratime", OPTION_SET, false, MOUNT_ATTR_NODIRATIME},
+    {"diratime", OPTION_CLEAR, false, MOUNT_ATTR_NODIRATIME},
+    {"nosymfollow", OPTION_SET, false, MOUNT_ATTR_NOSYMFOLLOW},
+    {"symfollow", OPTION_CLEAR, false, MOUNT_ATTR_NOSYMFOLLOW},
+    {"noatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_NOATIME},
+    {"atime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
+    {"relatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
+    {"norelatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_STRICTATIME},
+    {"strictatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_STRICTATIME},
+    {"nostrictatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
+    {"rro", OPTION_SET, true, MOUNT_ATTR_RDONLY},
+    {"rrw", OPTION_CLEAR, true, MOUNT_ATTR_RDONLY},
+    {"rnosuid", OPTION_SET, true, MOUNT_ATTR_NOSUID},
+    {"rsuid", OPTION_CLEAR, true, MOUNT_ATTR_NOSUID},
+    {"rnodev", OPTION_SET, true, MOUNT_ATTR_NODEV},
+    {"rdev", OPTION_CLEAR, true, MOUNT_ATTR_NODEV},
+    {"rnoexec", OPTION_SET, true, MOUNT_ATTR_NOEXEC},
+    {"rexec", OPTION_CLEAR, true, MOUNT_ATTR_NOEXEC},
+    {"rnodiratime", OPTION_SET, true, MOUNT_ATTR_NODIRATIME},
+    {"rdiratime", OPTION_CLEAR, true, MOUNT_ATTR_NODIRATIME},
+    {"rnosymfollow", OPTION_SET, true, MOUNT_ATTR_NOSYMFOLLOW},
+    {"rsymfollow", OPTION_CLEAR, true, MOUNT_ATTR_NOSYMFOLLOW},
+    {"rnoatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_NOATIME},
+    {"ratime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_RELATIME},
+    {"rrelatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_RELATIME},
+    {"rstrictatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_STRICTATIME},
+    {"private", OPTION_PROPAGATION, false, MS_PRIVATE},
+    {"rprivate", OPTION_PROPAGATION, true, MS_PRIVATE},
+    {"shared", OPTION_PROPAGATION, false, MS_SHARED},
+    {"rshared", OPTION_PROPAGATION, true, MS_SHARED},
+    {"slave", OPTION_PROPAGATION, false, MS_SLAVE},
+    {"rslave", OPTION_PROPAGATION, true, MS_SLAVE},
+    {"unbindable", OPTION_PROPAGATION, false, MS_UNBINDABLE},
+    {"runbindable", OPTION_PROPAGATION, true, MS_UNBINDABLE},
+    {"remount", OPTION_REFUSED, false, 0},
+    {"idmap", OPTION_REFUSED, false, 0},
+    {"ridmap", OPTION_REFUSED, false, 0},
+};
+
+static const struct option *find(const char *name)
+{
+    for (size_t i = 0; i < WHERRY_COUNT(options); i++) {
+        if (strcmp(options[i].name, name) == 0)
+            return &options[i];
+    }
+    return NULL;
+}
+
+/* The last word wins: what it sets is no longer cleared, and the other way round. */
+static void apply_attribute(const struct option *option, struct wherry_mount *mount)
+{
+    uint64_t *set = option->recursive ? &mount->recursive_set : &mount->set;
+    uint64_t *clear = option->recursive ? &mount->recursive_clear : &mount->clear;
+
+    switch (option->kind) {
+    case OPTION_SET:
+        *set |= option->value;
+        *clear &= ~option->value;
+        break;
+    case OPTION_CLEAR:
+        *clear |= option->value;
+        *set &= ~option->value;
+        break;
+    default:
+        /* The access time modes are one field: mount_setattr(2) wants it cleared as a whole and one mode set. */
+        *clear |= MOUNT_ATTR__ATIME;
+        *set = (*set & ~(uint64_t)MOUNT_ATTR__ATIME) | option->value;
+        break;
+    }
+}
+
+static void apply(const struct option *option, struct wherry_mount *mount)
+{
+    switch (option->kind) {
+    case OPTION_SET:
+    case OPTION_CLEAR:
+    case OPTION_ACCESS_TIME:
+        apply_attribute(option, mount);
+        break;
+    case OPTION_PROPAGATION:
+        mount->propagation = option->value;
+        mount->recursive_propagation = option->recursive;
+        break;
+    case OPTION_BIND:
+        mount->bind = true;
+        mount->recursive = option->recursive;
+        break;
+    case OPTION_COPY_UP:
+        mount->copy_up = true;
+        break;
+    case OPTION_NOTHING:
+    case OPTION_REFUSED:
+        break;
+    }
+}
+
+int wherry_mount_options_parse(const char *const *words, size_t count, const char *where, struct wherry_arena *arena,
+                               struct wherry_mount *mount, struct wherry_error *err)
+{
+    mount->data = wherry_arena_array(arena, count + 1, sizeof(*mount->data));
+    if (mount->data == NULL)
+        return wherry_error_set(err, ENOMEM, "%s.options", where);
+    for (size_t i = 0; i < count; i++) {
+        const struct option *option = find(words[i]);
+
+        if (option == NULL)
+            mount->data[mount->data_count++] = words[i];
+        else if (option->kind == OPTION_REFUSED)
+            return wherry_error_set(err, ENOTSUP, "%s.options[%zu]: %s: not supported by this runtime", where, i,
+                                    words[i]);
+        else
+            apply(option, mount);
+    }
+    return 0;
+}

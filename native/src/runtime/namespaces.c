@@ -1,0 +1,120 @@
+/* The runtime's side of namespaces; see namespaces.h. */
+#include "namespaces.h"
+
+#include "wherry/cleanup.h"
+#include "wherry/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+int wherry_namespaces_clone_flags(const struct wherry_spec *spec)
+{
+    int flags = 0;
+
+    for (size_t i = 0; i < spec->namespace_count; i++) {
+        if (spec->namespaces[i].path == NULL && spec->namespaces[i].flag != CLONE_NEWCGROUP)
+            flags |= spec->namespaces[i].flag;
+    }
+    return flags;
+}
+
+int wherry_namespaces_all_flags(const struct wherry_spec *spec)
+{
+    int flags = 0;
+
+    for (size_t i = 0; i < spec->namespace_count; i++)
+        flags |= spec->namespaces[i].flag;
+    return flags;
+}
+
+/* The name of a namespace below /proc/self/ns. */
+static const char *proc_name(int flag)
+{
+    switch (flag) {
+    case CLONE_NEWNET:
+        return "/proc/self/ns/net";
+    case CLONE_NEWPID:
+        return "/proc/self/ns/pid";
+    case CLONE_NEWIPC:
+        return "/proc/self/ns/ipc";
+    case CLONE_NEWUTS:
+        return "/proc/self/ns/uts";
+    default:
+        return "/proc/self/ns/cgroup";
+    }
+}
+
+static int join(const struct wherry_namespace *namespace, struct wherry_namespaces_own *own, struct wherry_error *err)
+{
+    cleanup_close int target = open(namespace->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    cleanup_close int back = -1;
+
+    if (target < 0)
+        return wherry_error_set(err, errno, "open %s namespace %s", namespace->name, namespace->path);
+    back = open(proc_name(namespace->flag), O_RDONLY | O_CLOEXEC);
+    if (back < 0)
+        return wherry_error_set(err, errno, "open own %s namespace", namespace->name);
+    if (setns(target, namespace->flag) < 0)
+        return wherry_error_set(err, errno, "join %s namespace %s", namespace->name, namespace->path);
+    own->fds[own->count++] = wherry_steal_fd(&back);
+    return 0;
+}
+
+int wherry_namespaces_join(const struct wherry_spec *spec, struct wherry_namespaces_own *own, struct wherry_error *err)
+{
+    struct wherry_error ignored;
+
+    own->count = 0;
+    for (size_t i = 0; i < spec->namespace_count; i++) {
+        const struct wherry_namespace *namespace = &spec->namespaces[i];
+
+        if (namespace->path == NULL || namespace->flag == CLONE_NEWNS || namespace->flag == CLONE_NEWUSER)
+            continue;
+        if (join(namespace, own, err) < 0) {
+            wherry_namespaces_leave(own, &ignored);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+int wherry_namespaces_leave(struct wherry_namespaces_own *own, struct wherry_error *err)
+{
+    int result = 0;
+
+    for (size_t i = 0; i < own->count; i++) {
+        if (setns(own->fds[i], 0) < 0)
+            result = wherry_error_set(err, errno, "return to own namespaces");
+        close(own->fds[i]);
+    }
+    own->count = 0;
+    return result;
+}
+
+static int write_map(pid_t pid, const char *file, const struct wherry_id_mappings *mappings, struct wherry_error *err)
+{
+    cleanup_free char *text = NULL;
+    size_t length = 0;
+    char path[64];
+    FILE *stream = open_memstream(&text, &length);
+
+    if (stream == NULL)
+        return wherry_error_set(err, errno, "write %s", file);
+    for (size_t i = 0; i < mappings->count; i++)
+        fprintf(stream, "%u %u %u\n", mappings->items[i].inside, mappings->items[i].outside, mappings->items[i].count);
+    if (fclose(stream) != 0)
+        return wherry_error_set(err, ENOMEM, "write %s", file);
+    snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+    return wherry_file_write(AT_FDCWD, path, text, err);
+}
+
+int wherry_namespaces_map(pid_t pid, const struct wherry_spec *spec, struct wherry_error *err)
+{
+    if (write_map(pid, "uid_map", &spec->uid_mappings, err) < 0 ||
+        write_map(pid, "gid_map", &spec->gid_mappings, err) < 0)
+        return wherry_error_prefix(err, "linux.uidMappings, linux.gidMappings");
+    return 0;
+}

@@ -1,0 +1,129 @@
+/* A plan's list and what it holds; see plan.h. */
+#include "plan.h"
+
+#include "child.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *subject)
+{
+    if (plan->count == plan->room) {
+        size_t room = plan->room == 0 ? 64 : plan->room * 2;
+        struct wherry_operation *larger = wherry_arena_array(&plan->arena, room, sizeof(*larger));
+
+        if (larger == NULL) {
+            plan->incomplete = true;
+            return;
+        }
+        if (plan->count > 0)
+            memcpy(larger, plan->operations, plan->count * sizeof(*larger));
+        plan->operations = larger;
+        plan->room = room;
+    }
+    plan->operations[plan->count++] = (struct wherry_operation){step, subject};
+}
+
+int wherry_plan_push_bind(struct wherry_plan *plan, const struct wherry_mount *mount, int tree,
+                          struct wherry_error *err)
+{
+    struct wherry_planned_bind *bind;
+
+    if (tree < 0)
+        return wherry_error_set(err, errno, "mount %s: open source %s", mount->destination, mount->source);
+    bind = wherry_arena_array(&plan->arena, 1, sizeof(*bind));
+    if (bind == NULL) {
+        close(tree);
+        return wherry_error_set(err, ENOMEM, "mount %s", mount->destination);
+    }
+    *bind = (struct wherry_planned_bind){.mount = mount, .tree = tree, .next = plan->binds};
+    plan->binds = bind;
+    wherry_plan_push(plan, wherry_child_mount_bind, bind);
+    return 0;
+}
+
+/* The environment with one slot more than it has, for HOME, which only the container's own user database can tell. */
+static int prepare_environment(struct wherry_plan *plan, const struct wherry_process *process, struct wherry_error *err)
+{
+    struct wherry_identity *identity = &plan->identity;
+
+    identity->environment = wherry_arena_array(&plan->arena, process->env_count + 2, sizeof(char *));
+    if (identity->environment == NULL)
+        return wherry_error_set(err, ENOMEM, "process.env");
+    identity->environment_count = process->env_count;
+    for (size_t i = 0; i < process->env_count; i++) {
+        memcpy(&identity->environment[i], &process->env[i], sizeof(char *));
+        if (strncmp(process->env[i], "HOME=", 5) == 0 && process->env[i][5] != '\0')
+            identity->has_home = true;
+    }
+    return 0;
+}
+
+int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process, struct json_object *seccomp,
+                            const char *cache_dir, struct wherry_error *err)
+{
+    struct wherry_identity *identity = &plan->identity;
+
+    identity->process = process;
+    if (prepare_environment(plan, process, err) < 0 ||
+        wherry_capabilities_parse(process->capabilities, &identity->capabilities, err) < 0 ||
+        wherry_rlimits_parse(process->rlimits, &identity->rlimits, err) < 0)
+        return -1;
+    return seccomp != NULL ? wherry_seccomp_compile(seccomp, cache_dir, &identity->seccomp, err) : 0;
+}
+
+void wherry_plan_push_identity(struct wherry_plan *plan)
+{
+    struct wherry_identity *identity = &plan->identity;
+    const struct wherry_process *process = identity->process;
+
+    /* After the terminal has replaced the standard streams, while the process may still give files away. */
+    wherry_plan_push(plan, wherry_child_own_streams, process);
+    /* As root first: a directory that only root may enter is a lawful working directory. */
+    wherry_plan_push(plan, wherry_child_change_directory, process->cwd);
+    /* A filter without no_new_privs needs CAP_SYS_ADMIN, seccomp(2): before the capabilities are dropped. */
+    if (identity->seccomp.length > 0 && !process->no_new_privileges)
+        wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
+    /* Limits may only be raised with CAP_SYS_RESOURCE: before it is dropped. */
+    if (identity->rlimits.count > 0)
+        wherry_plan_push(plan, wherry_child_set_rlimits, &identity->rlimits);
+    wherry_plan_push(plan, wherry_child_change_user, identity);
+    /* Some directories only let their own user in. */
+    wherry_plan_push(plan, wherry_child_change_directory_again, process->cwd);
+    /* As the user and in the directory that the program will have. */
+    wherry_plan_push(plan, wherry_child_find_program, identity);
+    if (process->no_new_privileges)
+        wherry_plan_push(plan, wherry_child_set_no_new_privileges, NULL);
+}
+
+void wherry_plan_push_execute(struct wherry_plan *plan)
+{
+    struct wherry_identity *identity = &plan->identity;
+
+    /* With no_new_privs the filter can come last, so that it need not allow what the steps before it do. */
+    if (identity->seccomp.length > 0 && identity->process->no_new_privileges)
+        wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
+    wherry_plan_push(plan, wherry_child_execute, identity);
+}
+
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+void wherry_plan_free(struct wherry_plan *plan)
+{
+    for (const struct wherry_planned_bind *bind = plan->binds; bind != NULL; bind = bind->next)
+        close_fd(bind->tree);
+    for (size_t i = 0; i < plan->cgroup_fd_count; i++)
+        close_fd(plan->cgroup_fds[i]);
+    close_fd(plan->root_tree);
+    close_fd(plan->start_fd);
+    close_fd(plan->console_socket);
+    close_fd(plan->pidfd);
+    wherry_seccomp_free(&plan->identity.seccomp);
+    wherry_arena_free(&plan->arena);
+    *plan = (struct wherry_plan)WHERRY_PLAN_INIT;
+}

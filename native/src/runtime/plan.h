@@ -1,0 +1,98 @@
+/*
+ * What the container's process does between clone and exec, as a flat list that the runtime has prepared: operations in
+ * the order of their execution, each with a subject that is its own. The child walks the list in one loop and allocates
+ * nothing.
+ *
+ * plan_create.c and plan_exec.c build the lists and say why each step stands where it stands; child_*.c are the steps.
+ */
+#pragma once
+
+#include "wherry/arena.h"
+#include "wherry/capabilities.h"
+#include "wherry/cgroup.h"
+#include "wherry/error.h"
+#include "wherry/rlimits.h"
+#include "wherry/seccomp.h"
+#include "wherry/spec.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct wherry_child;
+struct wherry_planned_bind;
+
+typedef int wherry_step(struct wherry_child *child, const void *subject, struct wherry_error *err);
+
+struct wherry_operation {
+    wherry_step *step;
+    const void *subject;
+};
+
+/* The parts of the JSON document that hooks read on standard input; status and pid are put in between. */
+struct wherry_state_text {
+    const char *before_status, *before_pid, *after_pid;
+};
+
+/* What the process becomes; shared by create and exec. */
+struct wherry_identity {
+    const struct wherry_process *process;
+    struct wherry_capabilities capabilities;
+    struct wherry_rlimits rlimits;
+    struct wherry_seccomp seccomp;
+    char **environment; /* as given, with a free slot at the end for HOME */
+    size_t environment_count;
+    bool has_home;
+};
+
+struct wherry_plan {
+    struct wherry_arena arena;
+    struct wherry_operation *operations;
+    size_t count, room;
+    bool incomplete; /* memory ran out while it was built */
+
+    struct wherry_identity identity;
+    struct wherry_state_text state;
+    struct wherry_planned_bind *binds; /* all of them */
+    int root_tree;                     /* a detached copy of the root file system; -1 for exec */
+    int start_fd;                      /* the FIFO on which `start` releases the process; -1: at once */
+    int console_socket;                /* where the terminal's master goes; -1: no terminal */
+    int pidfd;                         /* exec: the container's process */
+    int cgroup_fds[WHERRY_CGROUP_HIERARCHIES_MAX];
+    size_t cgroup_fd_count;
+    unsigned preserved_fds;
+    bool keep_keyring; /* the caller's session keyring is inherited */
+};
+
+#define WHERRY_PLAN_INIT                                                                                               \
+    {                                                                                                                  \
+        .root_tree = -1, .start_fd = -1, .console_socket = -1, .pidfd = -1                                             \
+    }
+
+/* The steps for a new container, whose identity is prepared. `cgroup` is made. The spec outlives the plan. Opens the
+ * root and the sources of bind mounts. */
+int wherry_plan_create(struct wherry_plan *plan, const struct wherry_spec *spec, struct wherry_cgroup *cgroup,
+                       struct wherry_error *err);
+
+/* The steps for one more process in a running container, whose identity is prepared, entering the namespaces `flags` of
+ * plan->pidfd. */
+int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_error *err);
+
+/* Reads what of the process and its filter has to be known before the clone. */
+int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process, struct json_object *seccomp,
+                            const char *cache_dir, struct wherry_error *err);
+
+/* Appends the steps that both end with: from standard streams to the program's being found, and, after what is peculiar
+ * to one of them, the last ones up to exec. */
+void wherry_plan_push_identity(struct wherry_plan *plan);
+void wherry_plan_push_execute(struct wherry_plan *plan);
+
+/* Appends one step; when memory runs out, `incomplete` says so. */
+void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *subject);
+
+/* Appends a bind mount of `tree`, a detached copy of its source as open_tree(2) returned it: negative is reported with
+ * errno. The plan owns it from here on. */
+int wherry_plan_push_bind(struct wherry_plan *plan, const struct wherry_mount *mount, int tree,
+                          struct wherry_error *err);
+
+/* Closes and frees what the plan holds. */
+void wherry_plan_free(struct wherry_plan *plan);

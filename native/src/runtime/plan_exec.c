@@ -1,0 +1,29 @@
+/* The steps of one more process in a running container, in their order; see plan.h. */
+#include "child.h"
+#include "plan.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+
+int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_error *err)
+{
+    /* Nothing is done before the runtime is sure of what it has made. */
+    wherry_plan_push(plan, wherry_child_await_admission, NULL);
+    /* Through descriptors of the host's hierarchies, which are out of sight once the container's mounts are joined; and
+     * before a cgroup namespace is joined that would not contain the place from which the process comes. */
+    if (plan->cgroup_fd_count > 0)
+        wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
+    wherry_plan_push(plan, wherry_child_join_container, flags);
+    if ((*flags & CLONE_NEWUSER) != 0)
+        wherry_plan_push(plan, wherry_child_become_root, NULL);
+    if (!plan->keep_keyring)
+        wherry_plan_push(plan, wherry_child_new_keyring, NULL);
+    wherry_plan_push(plan, wherry_child_new_session, NULL);
+    /* From the container's own devpts. */
+    if (plan->identity.process->terminal)
+        wherry_plan_push(plan, wherry_child_open_console, plan->identity.process);
+    wherry_plan_push_identity(plan);
+    wherry_plan_push(plan, wherry_child_report_created, NULL);
+    wherry_plan_push_execute(plan);
+    return plan->incomplete ? wherry_error_set(err, ENOMEM, "plan") : 0;
+}

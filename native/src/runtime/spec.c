@@ -1,0 +1,130 @@
+/* config.json as a whole; see wherry/spec.h. */
+#include "wherry/spec.h"
+
+#include "spec_parts.h"
+#include "wherry/cleanup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+
+static int parse_root(struct wherry_spec *spec, const char *bundle, struct wherry_error *err)
+{
+    static const char *const known[] = {"path", "readonly"};
+    struct json_object *root = NULL;
+    const char *path = NULL;
+
+    if (wherry_json_object(spec->document, "", "root", &root, err) < 0)
+        return -EINVAL;
+    if (root == NULL)
+        return 0;
+    if (wherry_json_only(root, "root", known, WHERRY_COUNT(known), err) < 0 ||
+        wherry_json_string(root, "root", "path", &path, err) < 0 ||
+        wherry_json_bool(root, "root", "readonly", &spec->root_readonly, err) < 0)
+        return -EINVAL;
+    if (path == NULL || path[0] == '\0')
+        return wherry_error_set(err, EINVAL, "root.path: must be set");
+    spec->root_path = path[0] == '/' ? path : wherry_arena_format(&spec->arena, "%s/%s", bundle, path);
+    return spec->root_path != NULL ? 0 : wherry_error_set(err, ENOMEM, "root.path");
+}
+
+/* Annotations are labels for people and tools: checked for their form, kept for `state` and hooks, and never acted
+ * upon. */
+static int parse_annotations(struct wherry_spec *spec, struct wherry_error *err)
+{
+    if (wherry_json_object(spec->document, "", "annotations", &spec->annotations, err) < 0)
+        return -EINVAL;
+    if (spec->annotations == NULL)
+        return 0;
+    json_object_object_foreach(spec->annotations, key, value)
+    {
+        if (!json_object_is_type(value, json_type_string))
+            return wherry_error_set(err, EINVAL, "annotations.%s: must be a string", key);
+    }
+    return 0;
+}
+
+static int parse_names(struct wherry_spec *spec, struct wherry_error *err)
+{
+    if (wherry_json_string(spec->document, "", "ociVersion", &spec->oci_version, err) < 0 ||
+        wherry_json_string(spec->document, "", "hostname", &spec->hostname, err) < 0 ||
+        wherry_json_string(spec->document, "", "domainname", &spec->domainname, err) < 0)
+        return -EINVAL;
+    if (spec->oci_version == NULL || strncmp(spec->oci_version, "1.", 2) != 0)
+        return wherry_error_set(err, EINVAL, "ociVersion: %s: must be 1.x",
+                                spec->oci_version != NULL ? spec->oci_version : "absent");
+    /* The kernel's own limit, __NEW_UTS_LEN. */
+    if (spec->hostname != NULL && strlen(spec->hostname) > 64)
+        return wherry_error_set(err, EINVAL, "hostname: %s: must be at most 64 bytes", spec->hostname);
+    if (spec->domainname != NULL && strlen(spec->domainname) > 64)
+        return wherry_error_set(err, EINVAL, "domainname: %s: must be at most 64 bytes", spec->domainname);
+    return 0;
+}
+
+static int parse_document(struct wherry_spec *spec, const char *bundle, struct wherry_error *err)
+{
+    static const char *const known[] = {"ociVersion", "root",  "process",     "hostname", "domainname",
+                                        "mounts",     "hooks", "annotations", "linux"};
+    struct json_object *process = NULL;
+
+    if (wherry_json_only(spec->document, "", known, WHERRY_COUNT(known), err) < 0 || parse_names(spec, err) < 0 ||
+        parse_root(spec, bundle, err) < 0 || parse_annotations(spec, err) < 0 ||
+        wherry_json_object(spec->document, "", "process", &process, err) < 0)
+        return -EINVAL;
+    if (process != NULL) {
+        spec->has_process = true;
+        if (wherry_process_parse(process, "process", &spec->arena, &spec->process, err) < 0)
+            return -EINVAL;
+    }
+    if (wherry_spec_parse_mounts(spec, bundle, err) < 0 || wherry_spec_parse_hooks(spec, err) < 0 ||
+        wherry_spec_parse_linux(spec, err) < 0)
+        return -EINVAL;
+    return wherry_spec_validate(spec, err);
+}
+
+int wherry_spec_parse(struct json_object *document, const char *bundle, struct wherry_spec *spec,
+                      struct wherry_error *err)
+{
+    int result;
+
+    memset(spec, 0, sizeof(*spec));
+    spec->document = document;
+    result = parse_document(spec, bundle, err);
+    if (result < 0)
+        wherry_spec_free(spec);
+    return result;
+}
+
+int wherry_spec_load(const char *bundle, struct wherry_spec *spec, struct wherry_error *err)
+{
+    cleanup_close int directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    struct json_object *document;
+    int result;
+
+    memset(spec, 0, sizeof(*spec));
+    if (directory < 0)
+        return wherry_error_set(err, errno, "open bundle %s", bundle);
+    document = wherry_json_read(directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+    if (document == NULL)
+        return wherry_error_prefix(err, "bundle %s", bundle);
+    result = wherry_spec_parse(document, bundle, spec, err);
+    return result < 0 ? wherry_error_prefix(err, "%s/config.json", bundle) : result;
+}
+
+const struct wherry_namespace *wherry_spec_namespace(const struct wherry_spec *spec, int flag)
+{
+    for (size_t i = 0; i < spec->namespace_count; i++) {
+        if (spec->namespaces[i].flag == flag)
+            return &spec->namespaces[i];
+    }
+    return NULL;
+}
+
+void wherry_spec_free(struct wherry_spec *spec)
+{
+    if (spec->document != NULL)
+        json_object_put(spec->document);
+    wherry_arena_free(&spec->arena);
+    memset(spec, 0, sizeof(*spec));
+}

@@ -1,0 +1,17 @@
+/* The parts of config.json, each read by a file of its own; see wherry/spec.h. Private to the spec_*.c files. */
+#pragma once
+
+#include "wherry/json.h"
+#include "wherry/spec.h"
+
+#define WHERRY_COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* The largest user or group ID: (uid_t)-1 means "leave unchanged" to the kernel and is nobody's. */
+#define WHERRY_ID_MAX 4294967294LL
+
+int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struct wherry_error *err);
+int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err);
+int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err);
+
+/* Checks that run across the parts, when all of them are read. */
+int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *err);

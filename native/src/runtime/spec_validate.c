@@ -1,0 +1,69 @@
+/* Checks of config.json that concern more than one of its parts; see wherry/spec.h. */
+#include "spec_parts.h"
+#include "wherry/spec.h"
+
+#include <errno.h>
+#include <linux/sched.h>
+
+static bool is_new(const struct wherry_spec *spec, int flag)
+{
+    const struct wherry_namespace *namespace = wherry_spec_namespace(spec, flag);
+
+    return namespace != NULL && namespace->path == NULL;
+}
+
+/* What the process sees when it is put into the mount namespace of another is that one's business: nothing can be
+ * mounted for it. */
+static int validate_joined_mounts(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    const char *field = spec->mount_count > 0      ? "mounts"
+                        : spec->root_path != NULL  ? "root"
+                        : spec->device_count > 0   ? "linux.devices"
+                        : spec->masked_count > 0   ? "linux.maskedPaths"
+                        : spec->readonly_count > 0 ? "linux.readonlyPaths"
+                        : spec->root_propagation   ? "linux.rootfsPropagation"
+                                                   : NULL;
+
+    if (field == NULL)
+        return 0;
+    return wherry_error_set(err, ENOTSUP,
+                            "%s: must be absent when the mount namespace is one that is joined by its path", field);
+}
+
+static int validate_mounts(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    const struct wherry_namespace *mount = wherry_spec_namespace(spec, CLONE_NEWNS);
+
+    if (mount == NULL)
+        return wherry_error_set(err, ENOTSUP, "linux.namespaces: must contain a mount namespace");
+    if (mount->path != NULL)
+        return validate_joined_mounts(spec, err);
+    if (spec->root_path == NULL)
+        return wherry_error_set(err, EINVAL, "root.path: must be set");
+    return 0;
+}
+
+static int validate_user_namespace(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    bool mapped = spec->uid_mappings.count > 0 || spec->gid_mappings.count > 0;
+
+    if (is_new(spec, CLONE_NEWUSER) && (spec->uid_mappings.count == 0 || spec->gid_mappings.count == 0))
+        return wherry_error_set(err, EINVAL,
+                                "linux.uidMappings, linux.gidMappings: must be set for a new user namespace");
+    if (!is_new(spec, CLONE_NEWUSER) && mapped)
+        return wherry_error_set(
+            err, EINVAL, "linux.uidMappings, linux.gidMappings: only for a new user namespace, and there is none");
+    return 0;
+}
+
+int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    /* A host's name is never changed for a container's sake. */
+    if (spec->hostname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
+        return wherry_error_set(err, EINVAL, "hostname: needs a uts namespace");
+    if (spec->domainname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
+        return wherry_error_set(err, EINVAL, "domainname: needs a uts namespace");
+    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0)
+        return -EINVAL;
+    return 0;
+}
