@@ -1,0 +1,214 @@
+#!/usr/bin/python
+# Copyright (c) The Wherry project
+# GNU General Public License v3.0+ (see plugins/LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Hands image declarations to the agent."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: image
+
+short_description: Images of a host
+
+description:
+  - Declares an image - pulled from a registry through its mirrors, loaded from an archive of images, imported from
+    an archive of a root file system, or just there - or its absence.
+  - The options have the names and meanings of community.docker.docker_image; O(source=import) with O(path) and
+    O(changes) is an addition.
+
+version_added: 0.1.0
+
+author:
+  - The Wherry project (@wherry)
+
+extends_documentation_fragment:
+  - wherry.node.agent
+  - wherry.node.attributes
+  - wherry.node.attributes.resource
+
+attributes:
+  idempotent:
+    support: partial
+    details: O(force_source) with O(source=load) or O(source=import) is done each time.
+
+options:
+  name:
+    description:
+      - Name of the image, with or without a tag, or by digest; for O(state=absent) an ID will do.
+    type: str
+    required: true
+  tag:
+    description:
+      - The tag, or the digest, if O(name) brings none.
+    type: str
+    default: latest
+  state:
+    description:
+      - V(present) - the image is on the host.
+      - V(absent) - the name is not on the host, and no image that had no other name.
+    type: str
+    choices:
+      - absent
+      - present
+    default: present
+  source:
+    description:
+      - Where the image comes from when it is not there. It is needed for O(state=present).
+      - V(pull) - from a registry.
+      - V(load) - from an archive of images at O(load_path), as C(docker save) writes it.
+      - V(import) - from an archive of a root file system at O(path). It is imported again when its content or
+        O(changes) differ from what the image was made of.
+      - V(local) - it must be there.
+    type: str
+    choices:
+      - import
+      - load
+      - local
+      - pull
+  path:
+    description:
+      - With O(source=import), the archive on the host.
+    type: path
+  load_path:
+    description:
+      - With O(source=load), the archive on the host.
+    type: path
+  changes:
+    description:
+      - With O(source=import), Dockerfile instructions that say how the image is run, such as V(CMD ["/bin/sh"]).
+    type: list
+    elements: str
+  message:
+    description:
+      - With O(source=import), the message in the history of the image.
+    type: str
+  platform:
+    description:
+      - The platform of the image, such as V(linux/arm64). The one of the host if it is not given.
+    type: str
+  pull:
+    description:
+      - How to pull.
+    type: dict
+    suboptions:
+      platform:
+        description:
+          - The same as O(platform).
+        type: str
+  repository:
+    description:
+      - A further name that the image gets. Without a tag it has the tag of the image.
+    type: str
+  force_source:
+    description:
+      - Pull, load or import again. A pull of the same image changes nothing.
+    type: bool
+    default: false
+  force_tag:
+    description:
+      - Give the name O(repository) to this image even if another one has it.
+    type: bool
+    default: false
+  force_absent:
+    description:
+      - Remove the image even if stopped containers use it.
+    type: bool
+    default: false
+
+seealso:
+  - module: wherry.node.image_info
+  - module: wherry.node.registry_mirror
+"""
+
+EXAMPLES = r"""
+- name: An image from a registry
+  wherry.node.image:
+    name: nginx:1.27
+    source: pull
+
+- name: The newest image under a name
+  wherry.node.image:
+    name: registry.example.com/app:stable
+    source: pull
+    force_source: true
+
+- name: An image from a root file system archive
+  wherry.node.image:
+    name: local/busybox:latest
+    source: import
+    path: /var/tmp/rootfs.tar
+    changes:
+      - CMD ["/bin/sh"]
+      - ENV PATH=/bin
+
+- name: An image that shall not be there
+  wherry.node.image:
+    name: nginx:1.25
+    state: absent
+"""
+
+RETURN = r"""
+image:
+  description: The image as it is now, in the form of C(docker image inspect); empty if there is none.
+  returned: success
+  type: dict
+  sample: {}
+actions:
+  description: What was done, or in check mode would be done, in order.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - kind: image
+      name: nginx:1.27
+      action: create
+      changed: true
+      reason: there is no such image
+      before: {"state": "absent"}
+      after: {"state": "present"}
+"""
+
+import os
+
+from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
+
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "tag": {"type": "str", "default": "latest"},
+    "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
+    "source": {"type": "str", "choices": ["import", "load", "local", "pull"]},
+    "path": {"type": "path"},
+    "load_path": {"type": "path"},
+    "changes": {"type": "list", "elements": "str"},
+    "message": {"type": "str"},
+    "platform": {"type": "str"},
+    "pull": {
+        "type": "dict",
+        "options": {
+            "platform": {"type": "str"},
+        },
+    },
+    "repository": {"type": "str"},
+    "force_source": {"type": "bool", "default": False},
+    "force_tag": {"type": "bool", "default": False},
+    "force_absent": {"type": "bool", "default": False},
+}
+
+
+def with_host_paths(resource):
+    """Makes paths absolute: the agent does not know this directory."""
+    for option in ("path", "load_path"):
+        if option in resource:
+            resource[option] = os.path.abspath(resource[option])
+
+
+def main():
+    """Runs the module."""
+    module = resource_module(OPTIONS)
+    run(module, OPTIONS, "image", "image", with_host_paths)
+
+
+if __name__ == "__main__":
+    main()
