@@ -46,8 +46,7 @@ async def import_root(
     kind = recognise(head)
     stored = whole if kind in (PLAIN, GZIP, ZSTD) else decompress(whole, kind)
     digest, size = await store.save_stream(stored)
-    diff_id, _, adopt = await layers.measure(store.path(digest))
-    adopt(diff_id)
+    diff_id = (await layers.unpack_unknown(store.path(digest))).diff_id
     created = now_text()
     history = [HistoryEntry(created=created, comment=message)]
     document = build_config_document(platform, created, config, [diff_id], history)

@@ -12,7 +12,6 @@ import logging
 import os
 import secrets
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from wherry.aio import in_thread
@@ -36,6 +35,7 @@ class LayerStore:
         self._rows: dict[str, LayerRow] = {}
         self._unsettled: set[str] = set()
         self._boot = ""
+        self._cleaning: set[asyncio.Future[None]] = set()
 
     def prepare(self) -> list[LayerRow]:
         """Sweeps what a crash left behind; returns the rows of layers that must be unpacked anew."""
@@ -79,49 +79,45 @@ class LayerStore:
 
         Errors: ``DigestMismatch``, ``SystemFailure`` when the disk is full, and what the core says of bad archives.
         """
-        temporary = self._root / f".tmp-{secrets.token_hex(8)}"
-        try:
-            size = await in_thread(self._unpack_into, temporary, diff_id, blob)
-            temporary.rename(self._root / chain_id.removeprefix("sha256:"))
-        except BaseException:
-            await asyncio.shield(in_thread(shutil.rmtree, temporary, ignore_errors=True))
-            raise
-        return self._record(chain_id, diff_id, size)
+        temporary, found, size = await self._unpack(blob)
+        if found != diff_id:
+            await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+            raise DigestMismatch(f"layer verification failed: its content is {found}, the image says {diff_id}")
+        return await self._adopt(temporary, chain_id, diff_id, size)
 
-    def _record(self, chain_id: str, diff_id: str, size: int) -> LayerRow:
+    async def _unpack(self, blob: Path) -> tuple[Path, str, int]:
+        """Unpacks into a temporary directory; returns it with the diff ID and the size of what is in it."""
+        temporary = self._root / f".tmp-{secrets.token_hex(8)}"
+        running = asyncio.ensure_future(in_thread(self._run_core, temporary, blob))
+        try:
+            diff_id, size = await asyncio.shield(running)
+        except asyncio.CancelledError:
+            # The thread goes on until the archive ends; nobody is kept waiting for it.
+            cleaning = asyncio.ensure_future(_remove_after(running, temporary))
+            self._cleaning.add(cleaning)
+            cleaning.add_done_callback(self._cleaning.discard)
+            raise
+        except BaseException:
+            await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+            raise
+        return temporary, diff_id, size
+
+    async def _adopt(self, temporary: Path, chain_id: str, diff_id: str, size: int) -> LayerRow:
+        """Makes a filled directory the layer, unless somebody else was faster."""
+        if self.has(chain_id):
+            await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+            return self._rows[chain_id]
+        temporary.rename(self._root / chain_id.removeprefix("sha256:"))
         row = LayerRow(chain_id, diff_id, size, self._boot, False)
         self._table.set_layer(row)
         self._rows[chain_id] = row
         self._unsettled.add(chain_id)
         return row
 
-    async def measure(self, blob: Path) -> tuple[str, int, Callable[[str], LayerRow]]:
-        """Unpacks a blob whose diff ID is not known yet.
-
-        Returns the diff ID, the size, and a function that makes it the layer of a chain ID. For a base layer both
-        IDs are the same.
-        """
-        temporary = self._root / f".tmp-{secrets.token_hex(8)}"
-        try:
-            diff_id, size = await in_thread(self._run_core, temporary, blob)
-        except BaseException:
-            await asyncio.shield(in_thread(shutil.rmtree, temporary, ignore_errors=True))
-            raise
-
-        def adopt(chain_id: str) -> LayerRow:
-            if self.has(chain_id):
-                shutil.rmtree(temporary, ignore_errors=True)
-                return self._rows[chain_id]
-            temporary.rename(self._root / chain_id.removeprefix("sha256:"))
-            return self._record(chain_id, diff_id, size)
-
-        return diff_id, size, adopt
-
-    def _unpack_into(self, temporary: Path, diff_id: str, blob: Path) -> int:
-        found, size = self._run_core(temporary, blob)
-        if found != diff_id:
-            raise DigestMismatch(f"layer verification failed: its content is {found}, the image says {diff_id}")
-        return size
+    async def unpack_unknown(self, blob: Path) -> LayerRow:
+        """Unpacks a blob whose diff ID is not known yet as a base layer, whose chain ID is its diff ID."""
+        temporary, diff_id, size = await self._unpack(blob)
+        return await self._adopt(temporary, diff_id, diff_id, size)
 
     def _run_core(self, temporary: Path, blob: Path) -> tuple[str, int]:
         from wherry import native
@@ -162,3 +158,16 @@ class LayerStore:
         await in_thread(os.sync)
         self._unsettled.difference_update(waiting)
         self._table.settle_layers(waiting)
+
+    async def close(self) -> None:
+        """Waits until what was cancelled is cleaned up."""
+        while self._cleaning:
+            await asyncio.wait(self._cleaning)
+
+
+async def _remove_after(running: asyncio.Future[tuple[str, int]], temporary: Path) -> None:
+    """Removes a directory when the thread that fills it has ended."""
+    await asyncio.wait([running])
+    if not running.cancelled():
+        running.exception()
+    await in_thread(shutil.rmtree, temporary, ignore_errors=True)

@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any
 
-from wherry.aio import in_thread
+from wherry.aio import in_thread_to_the_end
 from wherry.errors import SystemFailure
 from wherry.images.manifest import OCI_INDEX, Descriptor, descriptor_json
 
@@ -45,7 +45,7 @@ class BlobWriter:
 
     async def take_up(self) -> None:
         """Hashes what an earlier attempt left in the file and goes on behind it."""
-        await in_thread(self._read_back)
+        await in_thread_to_the_end(self._read_back)
 
     def _read_back(self) -> None:
         while piece := os.read(self._fd, WRITE_SIZE):
@@ -56,7 +56,7 @@ class BlobWriter:
         """Throws away what has been written."""
         self._pending, self._pending_size, self.size = [], 0, 0
         self._hash = hashlib.sha256()
-        await in_thread(os.ftruncate, self._fd, 0)
+        await in_thread_to_the_end(os.ftruncate, self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
 
     async def write(self, piece: bytes) -> None:
@@ -71,7 +71,7 @@ class BlobWriter:
         """Hands all bytes to the kernel."""
         pieces, self._pending, self._pending_size = self._pending, [], 0
         if pieces:
-            await in_thread(self._write_out, pieces)
+            await in_thread_to_the_end(self._write_out, pieces)
 
     def _write_out(self, pieces: list[bytes]) -> None:
         for piece in pieces:
@@ -167,7 +167,7 @@ class BlobStore:
     async def commit(self, writer: BlobWriter) -> str:
         """Makes what was written a blob; returns its digest."""
         await writer.flush()
-        await in_thread(self._settle, writer)
+        await in_thread_to_the_end(self._settle, writer)
         return writer.digest
 
     def _settle(self, writer: BlobWriter) -> None:

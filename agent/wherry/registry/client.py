@@ -18,10 +18,19 @@ from wherry.registry import url as urls
 from wherry.registry.auth import Authenticator, parse_challenges
 from wherry.registry.credentials import Credentials
 from wherry.registry.documents import read_error
-from wherry.registry.errors import AccessDenied, BadAnswer, DigestMismatch, Missing, Refused, TlsMismatch, Unreachable
+from wherry.registry.errors import (
+    AccessDenied,
+    BadAnswer,
+    DigestMismatch,
+    Missing,
+    NotListening,
+    Refused,
+    TlsMismatch,
+    Unreachable,
+)
 from wherry.registry.tls import TlsSettings
 from wherry.registry.transport import HttpClient, Request, Response, Timeouts
-from wherry.registry.url import Url
+from wherry.registry.url import DEFAULT_PORTS, Url
 
 REDIRECTS_MAX = 5
 REDIRECT_STATUSES = (301, 302, 303, 307, 308)
@@ -193,7 +202,10 @@ class RegistryClient:
             tried = authenticator.header(call.scope)
             try:
                 answer = await self._follow(call, url, authenticator)
-            except TlsMismatch:
+            except (TlsMismatch, NotListening) as error:
+                # Without a port in the name the schemes have different ones, so nobody on the first says nothing.
+                if isinstance(error, NotListening) and url.port != DEFAULT_PORTS[url.scheme]:
+                    raise
                 # Parallel requests find out at the same time; only the first one takes the scheme off the list.
                 if self.base == base and len(self._schemes) > 1:
                     del self._schemes[0]

@@ -13,6 +13,10 @@ class TlsMismatch(Unreachable):
     """The other side does not speak TLS at all; an insecure registry may then be asked over plain HTTP."""
 
 
+class NotListening(Unreachable):
+    """The host does not exist or nobody listens there."""
+
+
 class BadAnswer(SystemFailure):
     """The registry answered with something that the protocol does not allow, or with an error of its own."""
 

@@ -20,7 +20,7 @@ import h11
 
 from wherry import __version__
 from wherry.registry import tls
-from wherry.registry.errors import BadAnswer, Refused, TlsMismatch, Unreachable
+from wherry.registry.errors import BadAnswer, NotListening, Refused, TlsMismatch, Unreachable
 from wherry.registry.proxies import Proxy, ProxySettings
 from wherry.registry.tls import TlsSettings
 from wherry.registry.url import Url, is_link_local
@@ -298,7 +298,7 @@ async def _dial(request: Request, host: str, port: int) -> socket.socket:
     try:
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise Unreachable(f"{_named(request)}: dial tcp: lookup {host}: {error.strerror or error}") from error
+        raise NotListening(f"{_named(request)}: dial tcp: lookup {host}: {error.strerror or error}") from error
     failure: OSError | None = None
     for family, kind, protocol, _, address in found:
         if request.guarded and is_link_local(str(address[0])):
@@ -317,7 +317,7 @@ async def _dial(request: Request, host: str, port: int) -> socket.socket:
         else:
             return made
     place = f"dial tcp {host}:{port}"
-    raise Unreachable(f"{_named(request)}: {place}: connect: {_reason(failure)}") from failure
+    raise NotListening(f"{_named(request)}: {place}: connect: {_reason(failure)}") from failure
 
 
 async def _tunnel(raw: socket.socket, request: Request, authorization: str) -> None:
