@@ -11,7 +11,7 @@ from wherry.errors import InvalidParameter
 from wherry.networks.model import PortBinding
 
 PROTOCOLS = ("tcp", "udp", "sctp")
-_PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/([a-zA-Z]+))?")
+_PORT = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?(?:/([a-zA-Z]+))?")
 
 
 def canonical(text: str, field: str) -> list[str]:
@@ -68,7 +68,7 @@ def _asked_bindings(host_config: HostConfig) -> Iterator[PortBinding]:
 def _host_range(text: str, field: str) -> tuple[int, int]:
     if not text or text == "0":
         return 0, 0
-    match = re.fullmatch(r"(\d{1,5})(?:-(\d{1,5}))?", text)
+    match = re.fullmatch(r"([0-9]{1,5})(?:-([0-9]{1,5}))?", text)
     first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
     if not 1 <= first <= last <= 65535:
         raise InvalidParameter("host port must be between 1 and 65535", field=field, value=text)

@@ -65,7 +65,7 @@ class Remover:
             await storage.remove_anonymous(self._context, container.mounts)
         self._registry.publish(container, "destroy")
         self._attachments.forget(container.id)
-        self._waiters.removed(container.id, ExitResult(container.state.exit_code, container.state.error))
+        self._waiters.removed(container.id, ExitResult(container.state.exit_code))
 
     async def automatic(self, container: Container) -> None:
         """What ``--rm`` asked for; a removal that somebody else has begun serves as well."""

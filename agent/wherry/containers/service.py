@@ -27,7 +27,7 @@ from wherry.containers.registry import Registry
 from wherry.containers.removal import Remover
 from wherry.containers.supervisor import Supervisor
 from wherry.containers.waiting import ExitResult, Waiters
-from wherry.errors import Conflict, InvalidParameter, NotFound
+from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, WherryError
 from wherry.events import Events
 from wherry.images.model import ContainerRef
 from wherry.images.service import Images
@@ -182,8 +182,15 @@ class Containers:
         return Created(container, tuple(warnings))
 
     async def start(self, reference: str) -> None:
-        """Runs a container; ``NotModified`` when it does already."""
-        await self._lifecycle.start(reference)
+        """Runs a container; ``NotModified`` when it does already. One with ``--rm`` does not outlive a failed start."""
+        container = self._registry.find(reference)
+        try:
+            await self._lifecycle.start(container.id)
+        except (Conflict, NotModified):
+            raise
+        except WherryError:
+            self._remove_if_automatic(self._registry.get(container.id))
+            raise
 
     async def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Ends a container: its stop signal, SIGKILL after ``timeout`` seconds (-1: never)."""
@@ -316,10 +323,15 @@ class Containers:
         if current is None:
             return
         settled = observe.settle(self._registry, self._waiters, current, last)
-        if settled.host_config.auto_remove and not settled.removing:
-            task = asyncio.create_task(self._remover.automatic(settled))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+        self._remove_if_automatic(settled)
+
+    def _remove_if_automatic(self, container: Container | None) -> None:
+        """Begins what ``--rm`` asked for; nobody who stops or starts the container has to wait for it."""
+        if container is None or container.removing or not container.host_config.auto_remove:
+            return
+        task = asyncio.create_task(self._remover.automatic(container))
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
     def _image_id(self, name: str) -> str | None:
         try:

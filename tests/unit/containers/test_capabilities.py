@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from wherry.containers.model import HostConfig
 from wherry.containers.spec.capabilities import (
     ALL_CAPABILITIES,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from wherry.api.container_fields import CONFIG_FIELDS, HOST_FIELDS
 from wherry.api.container_json import parse_create, parse_exec, parse_update
 from wherry.api.json_fields import read_fields, write_fields

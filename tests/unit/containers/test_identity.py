@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from wherry.containers.identity import Identity, resolve
 from wherry.errors import InvalidParameter
 

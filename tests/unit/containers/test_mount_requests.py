@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+
 from wherry.containers.model import BindOptions, HostConfig, MountSpec, TmpfsOptions, VolumeOptions
 from wherry.containers.mount_requests import image_volumes, parse_all, parse_bind, parse_mount, parse_tmpfs
 from wherry.errors import InvalidParameter
@@ -26,7 +27,20 @@ def test_bind_forms(text: str, kind: str, source: str, destination: str, writabl
 
 @pytest.mark.parametrize(
     "text",
-    ["/a:/b:/c:/d", ":/b", "/a:", "", "/a:b", "/a:/", "/a:/../..", "x/y:/b", "../etc:/b", "/a:/b:xx", "/a:/b:ro,rw", "-x:/b"],
+    [
+        "/a:/b:/c:/d",
+        ":/b",
+        "/a:",
+        "",
+        "/a:b",
+        "/a:/",
+        "/a:/../..",
+        "x/y:/b",
+        "../etc:/b",
+        "/a:/b:xx",
+        "/a:/b:ro,rw",
+        "-x:/b",
+    ],
 )
 def test_malformed_bind_is_refused_and_named(text: str) -> None:
     with pytest.raises(InvalidParameter):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wherry.containers import seccomp
 from wherry.containers.spec.capabilities import DEFAULT_CAPABILITIES
 from wherry.errors import InvalidParameter
@@ -66,7 +67,9 @@ def test_clone3_answers_that_it_does_not_exist() -> None:
 
 
 def only(names: Iterable[str]) -> str:
-    return json.dumps({"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": list(names), "action": "SCMP_ACT_ALLOW"}]})
+    return json.dumps(
+        {"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": list(names), "action": "SCMP_ACT_ALLOW"}]}
+    )
 
 
 def test_custom_profile_of_plain_form_is_taken_as_it_is() -> None:
