@@ -12,8 +12,11 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define FINISH_MS 2000
+#define ARGUMENTS_MAX 12
+#define STATE_PATH_MAX 64
 #define EXIT_NOT_STARTED 128
 
 static const int NO_STDIO[3] = {-1, -1, -1};
@@ -34,14 +37,30 @@ static int read_pid(struct monitor *monitor, struct wherry_error *err)
     return 0;
 }
 
-/* Runs the verb that makes the process, with the container's streams, and takes up what comes of it. */
-static int make_process(struct monitor *monitor, const char *const *arguments, struct wherry_error *err)
+/* Runs the verb that makes the process, with the container's streams, and takes up what comes of it. The runtime may
+ * change its directory, and a socket's path is short: its files are named by way of our descriptor of the state
+ * directory. */
+static int make_process(struct monitor *monitor, const char *verb, const char *option, const char *value,
+                        struct wherry_error *err)
 {
-    int ret = command_run(&monitor->options, monitor->state_dir, monitor->stdio.child, arguments, err);
+    const struct monitor_options *options = &monitor->options;
+    char pid_file[STATE_PATH_MAX], console[STATE_PATH_MAX];
+    const char *arguments[ARGUMENTS_MAX] = {verb, option, value, "--pid-file", pid_file};
+    size_t count = 5;
+    int ret;
 
-    if (ret < 0)
-        return ret;
-    ret = container_stdio_started(&monitor->stdio, monitor->state_dir, monitor->options.tty, err);
+    snprintf(pid_file, sizeof(pid_file), "/proc/%d/fd/%d/%s", (int)getpid(), monitor->state_dir, PID_FILE);
+    snprintf(console, sizeof(console), "/proc/%d/fd/%d/%s", (int)getpid(), monitor->state_dir, CONSOLE_SOCKET);
+    if (options->exec_process != NULL)
+        arguments[count++] = "--detach";
+    if (options->tty) {
+        arguments[count++] = "--console-socket";
+        arguments[count++] = console;
+    }
+    arguments[count] = options->id;
+    ret = command_run(options, monitor->state_dir, monitor->stdio.child, arguments, err);
+    if (ret == 0)
+        ret = container_stdio_started(&monitor->stdio, monitor->state_dir, options->tty, err);
     if (ret == 0)
         ret = read_pid(monitor, err);
     if (ret < 0)
@@ -60,40 +79,15 @@ static int open_stdio(struct monitor *monitor, struct wherry_error *err)
 
 int container_create(struct monitor *monitor, struct wherry_error *err)
 {
-    const struct monitor_options *options = &monitor->options;
-    const char *arguments[] = {"create",       "--bundle",  options->bundle,
-                               "--pid-file",   PID_FILE,    options->tty ? "--console-socket" : options->id,
-                               CONSOLE_SOCKET, options->id, NULL};
     int ret = open_stdio(monitor, err);
 
     /* A further process is made when it is started: there is no state between. Its streams take input already. */
-    if (ret < 0 || options->exec_process != NULL)
+    if (ret < 0 || monitor->options.exec_process != NULL)
         return ret;
-    if (!options->tty)
-        arguments[6] = NULL;
-    ret = make_process(monitor, arguments, err);
+    ret = make_process(monitor, "create", "--bundle", monitor->options.bundle, err);
     if (ret < 0)
         container_delete(monitor);
     return ret;
-}
-
-static int start_exec(struct monitor *monitor, struct wherry_error *err)
-{
-    const struct monitor_options *options = &monitor->options;
-    const char *arguments[] = {"exec",
-                               "--process",
-                               options->exec_process,
-                               "--detach",
-                               "--pid-file",
-                               PID_FILE,
-                               options->tty ? "--console-socket" : options->id,
-                               CONSOLE_SOCKET,
-                               options->id,
-                               NULL};
-
-    if (!options->tty)
-        arguments[7] = NULL;
-    return make_process(monitor, arguments, err);
 }
 
 int container_start(struct monitor *monitor, struct wherry_error *err)
@@ -106,7 +100,7 @@ int container_start(struct monitor *monitor, struct wherry_error *err)
     /* The time before the act: the process's first output is never older than its start. */
     clock_now_text(monitor->record.started_at);
     ret = monitor->options.exec_process != NULL
-              ? start_exec(monitor, err)
+              ? make_process(monitor, "exec", "--process", monitor->options.exec_process, err)
               : command_run(&monitor->options, monitor->state_dir, NO_STDIO, arguments, err);
     if (ret < 0)
         return ret;
