@@ -98,7 +98,7 @@ static uint32_t resolve_architecture(const char *name)
 
     if (strncmp(name, prefix, sizeof(prefix) - 1) != 0)
         return 0;
-    for (name += sizeof(prefix) - 1; name[length] != '\0' && length < sizeof(lower) - 1; length++)
+    for (name += sizeof(prefix) - 1; length < sizeof(lower) - 1 && name[length] != '\0'; length++)
         lower[length] = (char)(name[length] >= 'A' && name[length] <= 'Z' ? name[length] + 32 : name[length]);
     lower[length] = '\0';
     return seccomp_arch_resolve_name(lower);
