@@ -18,7 +18,6 @@ from wherry.networks import links
 from wherry.networks.model import Endpoint
 from wherry.networks.netlink import Request, RouteSocket
 
-
 _BRIDGE_NETFILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 

@@ -16,6 +16,7 @@ class Registry:
         self._table = table
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
+        self._leaving: dict[str, Sandbox] = {}
 
     def load(self) -> tuple[list[Network], list[Sandbox]]:
         """Reads all records; returns those whose making or removing a crash cut short."""
@@ -50,10 +51,15 @@ class Registry:
         self._table.save_sandbox(sandbox, phase)
         self._sandboxes[sandbox.container_id] = sandbox
 
+    def retire_sandbox(self, container_id: str) -> None:
+        """The container is plugged in no more, while its links are still being removed: only its addresses count."""
+        self._leaving[container_id] = self._sandboxes.pop(container_id)
+
     def delete_sandbox(self, container_id: str) -> None:
         """Forgets a sandbox."""
         self._table.delete_sandbox(container_id)
         self._sandboxes.pop(container_id, None)
+        self._leaving.pop(container_id, None)
 
     def sandbox(self, container_id: str) -> Sandbox | None:
         """The sandbox of a container, if it has one."""
@@ -91,9 +97,10 @@ class Registry:
                     yield sandbox, endpoint
 
     def taken_addresses(self, network_id: str) -> set[str]:
-        """The addresses that endpoints of a network have."""
-        found = {address for _s, one in self.attached(network_id) for address in (one.address4, one.address6)}
-        return found - {""}
+        """The addresses that endpoints of a network have, those of links that are being removed included."""
+        sandboxes = (*self._sandboxes.values(), *self._leaving.values())
+        plugs = [one for sandbox in sandboxes for one in sandbox.endpoints if one.network_id == network_id]
+        return {address for one in plugs for address in (one.address4, one.address6)} - {""}
 
     def published(self) -> list[PublishedPort]:
         """Every published port of this agent."""

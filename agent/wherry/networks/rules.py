@@ -209,8 +209,8 @@ def remove_table(table: str) -> str:
 
 
 _SETS = (
-    "ports4", "ports6", "bound4", "bound6", "selves4", "selves6", "open4", "open6", "bridges", "internals", "loops", "talking",
-    "masquerade4", "masquerade6", "entering",
+    "ports4", "ports6", "bound4", "bound6", "selves4", "selves6", "open4", "open6", "bridges", "internals", "loops",
+    "talking", "masquerade4", "masquerade6", "entering",
 )  # fmt: skip
 
 

@@ -45,11 +45,14 @@ class Sandboxes:
         self._registry = registry
         self._host = host
         self._events = events
+        self._departures: dict[str, asyncio.Task[None]] = {}
 
     async def attach(self, attachment: Attachment) -> Sandbox:
         """Gives a starting container its network; on failure nothing is left of it."""
         if self._registry.sandbox(attachment.container_id) is not None:
             await self.detach(attachment.container_id)
+        if attachment.container_id in self._departures:
+            await self._departures[attachment.container_id]
         if attachment.mode.startswith(CONTAINER_MODE):
             return self._join(attachment)
         sandbox = self._reserve(attachment)
@@ -64,15 +67,26 @@ class Sandboxes:
         return sandbox
 
     async def detach(self, container_id: str) -> None:
-        """Takes back all that a container had; harmless when it had nothing."""
+        """Takes back all that a container had; harmless when it had nothing.
+
+        Ports and records are free at once. The links follow within some 50 ms: the kernel takes that long to be sure
+        that nobody uses them, and whoever stops a container need not wait for it (``settled`` does).
+        """
         sandbox = self._registry.sandbox(container_id)
         if sandbox is None:
             return
         self._registry.save_sandbox(sandbox, Phase.REMOVING)
-        await self._tear_down(sandbox)
-        self._registry.delete_sandbox(container_id)
+        if sandbox.ports:
+            await self._host.withdraw(container_id)
+        self._registry.retire_sandbox(container_id)
+        task = asyncio.create_task(self._depart(sandbox))
+        self._departures[container_id] = task
         for endpoint in sandbox.endpoints:
             self._tell("disconnect", sandbox, endpoint)
+
+    async def settled(self) -> None:
+        """Waits until nothing of detached containers is left in the kernel."""
+        await asyncio.gather(*self._departures.values())
 
     async def connect(self, network: Network, container_id: str, request: EndpointRequest) -> Endpoint:
         """Plugs a running container into one more network."""
@@ -204,9 +218,19 @@ class Sandboxes:
         await in_thread(plumbing.set_routes, Path(str(sandbox.netns_path)), gateway4, gateway6)
         await self._host.publish(sandbox)
 
+    async def _depart(self, sandbox: Sandbox) -> None:
+        try:
+            await self._remove_namespace(sandbox)
+            self._registry.delete_sandbox(sandbox.container_id)
+        except WherryError:
+            log.exception("links of container %s are left over; the next start of wherryd tries again", sandbox.name)
+        finally:
+            self._departures.pop(sandbox.container_id, None)
+
     async def _abandon(self, sandbox: Sandbox) -> None:
         try:
-            await self._tear_down(sandbox)
+            await self._host.withdraw(sandbox.container_id)
+            await self._remove_namespace(sandbox)
         except WherryError:
             log.exception(
                 "the network of container %s is not wholly gone; the next start of wherryd tries again", sandbox.name
@@ -214,9 +238,7 @@ class Sandboxes:
             return
         self._registry.delete_sandbox(sandbox.container_id)
 
-    async def _tear_down(self, sandbox: Sandbox) -> None:
-        if sandbox.ports:
-            await self._host.withdraw(sandbox.container_id)
+    async def _remove_namespace(self, sandbox: Sandbox) -> None:
         if sandbox.netns_path is not None and not sandbox.mode.startswith(CONTAINER_MODE):
             await in_thread(plumbing.remove_namespace, Path(sandbox.netns_path), sandbox.endpoints)
 

@@ -72,6 +72,7 @@ class Networks:
 
     async def stop(self) -> None:
         """Lets go; networks and published ports stay for the containers that run on."""
+        await self._sandboxes.settled()
         await self._host.stop()
 
     async def restore_host(self) -> None:
@@ -82,6 +83,7 @@ class Networks:
         running = [sandbox.name for sandbox in self._registry.sandboxes()]
         if running:
             raise Forbidden(f"containers still use the network: {', '.join(sorted(running))}")
+        await self._sandboxes.settled()
         await self._host.restore()
 
     async def create(self, spec: NetworkSpec) -> Network:
@@ -123,6 +125,7 @@ class Networks:
                 f"error while removing network: network {network.name} has active endpoints ({', '.join(used)})"
             )
         self._registry.save_network(network, Phase.REMOVING)
+        await self._sandboxes.settled()
         await self._host.remove(network)
         self._registry.delete_network(network)
         self._tell("destroy", network)

@@ -32,7 +32,9 @@ def test_a_published_port_is_reached_from_everywhere(
     assert other.ask(web.address, 80, protocol) == f"web {other.address}"
 
 
-def test_a_container_of_another_network_reaches_a_published_port_and_nothing_else(host: Host, neighbour: Namespaces) -> None:
+def test_a_container_of_another_network_reaches_a_published_port_and_nothing_else(
+    host: Host, neighbour: Namespaces
+) -> None:
     host.call("create", name="other")
     web = host.container("web", ports=WEB[:1])
     far = host.container("far", "other")
@@ -92,8 +94,11 @@ def test_a_port_of_another_container_is_refused_before_anything_starts(host: Hos
     host.container("web", ports=WEB[:1])
     before = host.links()
 
-    with pytest.raises(RemoteError, match=r"driver failed programming external connectivity on endpoint late .*: "
-                                          r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated"):
+    with pytest.raises(
+        RemoteError,
+        match=r"driver failed programming external connectivity on endpoint late .*: "
+        r"Bind for 0\.0\.0\.0:8080 failed: port is already allocated",
+    ):
         host.container("late", ports=WEB[:1])
 
     assert host.links() == before
@@ -102,7 +107,7 @@ def test_a_port_of_another_container_is_refused_before_anything_starts(host: Hos
 def test_a_port_of_a_process_is_refused_before_anything_starts(host: Host) -> None:
     host.serve("process", 8080)
 
-    with pytest.raises(RemoteError, match="Bind for 127.0.0.1:8080 failed: port is already allocated"):
+    with pytest.raises(RemoteError, match=r"Bind for 127\.0\.0\.1:8080 failed: port is already allocated"):
         host.container("web", ports=[{"container_port": 80, "host_ip": "127.0.0.1", "host_port": 8080}])
 
     assert host.call("list") == ["host", "none", "bridge"]

@@ -38,8 +38,11 @@ def in_mount_namespace(tmp_path: Path, body: str) -> str:
     script = SETUP.format(body="\n".join("    " + line for line in body.strip().splitlines()))
     done = subprocess.run(
         ["unshare", "--mount", sys.executable, "-c", script, str(tmp_path), str(tmp_path / "other")],
-        capture_output=True, text=True, check=False, env={"PYTHONPATH": str(REPOSITORY / "agent"), "PATH": "/usr/bin:/bin"},
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": str(REPOSITORY / "agent"), "PATH": "/usr/bin:/bin"},
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-
 from wherry.api.network_json import network_json, read_spec
 from wherry.errors import InvalidParameter, Unsupported, WherryError
 from wherry.networks.model import Endpoint, Network, NetworkSpec, Sandbox, Subnet
@@ -14,8 +13,9 @@ from wherry.networks.model import Endpoint, Network, NetworkSpec, Sandbox, Subne
 def test_what_the_command_line_sends_becomes_a_specification() -> None:
     spec = read_spec(
         {
-            "Name": "app", "Driver": "bridge", "CheckDuplicate": True, "Scope": "", "EnableIPv6": False, "Internal": False,
-            "Attachable": False, "Ingress": False, "ConfigOnly": False, "ConfigFrom": None, "Options": {}, "Labels": {"a": "b"},
+            "Name": "app", "Driver": "bridge", "CheckDuplicate": True, "Scope": "", "EnableIPv6": False,
+            "Internal": False, "Attachable": False, "Ingress": False, "ConfigOnly": False, "ConfigFrom": None,
+            "Options": {}, "Labels": {"a": "b"},
             "IPAM": {"Driver": "default", "Options": {}, "Config": [{"Subnet": "10.5.0.0/24", "Gateway": "10.5.0.1"}]},
         }
     )  # fmt: skip

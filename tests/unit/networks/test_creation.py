@@ -5,7 +5,6 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 import pytest
-
 from wherry.config import AddressPool, Config
 from wherry.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unsupported, WherryError
 from wherry.networks import creation
@@ -67,7 +66,11 @@ def test_macvlan_without_a_parent_is_internal() -> None:
         (NetworkSpec("x", options={"com.docker.network.driver.mtu": "1"}), InvalidParameter, "68 to 65535"),
         (NetworkSpec("x", options={"com.docker.network.bridge.name": "eth0"}), Conflict, "eth0"),
         (NetworkSpec("x", options={"com.docker.network.bridge.name": "a/b"}), InvalidParameter, "1 to 15 characters"),
-        (NetworkSpec("x", options={"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}), Unsupported, "isolated"),
+        (
+            NetworkSpec("x", options={"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}),
+            Unsupported,
+            "isolated",
+        ),
         (NetworkSpec("x", driver="macvlan", options={"macvlan_mode": "fast"}), InvalidParameter, "passthru"),
         (NetworkSpec("x", enable_ipv4=False), InvalidParameter, "IPv4 or IPv6 must be enabled"),
     ],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
-
 from wherry.errors import InvalidParameter, Unsupported
 from wherry.networks import ports
 from wherry.networks.model import PortBinding, PublishedPort
@@ -33,9 +32,7 @@ def test_a_port_without_an_address_is_published_on_all_of_the_containers_version
 
 
 def test_the_default_address_stands_for_one_not_given() -> None:
-    found = ports.publish(
-        [PortBinding(80, host_port=80)], (), ipv4=True, ipv6=True, default_ip="192.0.2.7", probe=free
-    )
+    found = ports.publish([PortBinding(80, host_port=80)], (), ipv4=True, ipv6=True, default_ip="192.0.2.7", probe=free)
 
     assert found == (PublishedPort(80, "tcp", "192.0.2.7", 80),)
 
@@ -74,7 +71,7 @@ def test_a_range_gives_the_first_port_that_is_free() -> None:
     some = PortBinding(80, host_port=8000, host_port_last=8002)
 
     assert publish([some], probe=lambda port: port.host_port == 8002)[0].host_port == 8002
-    with pytest.raises(ports.PortTaken, match="Bind for 0.0.0.0:8000 failed"):
+    with pytest.raises(ports.PortTaken, match=r"Bind for 0\.0\.0\.0:8000 failed"):
         publish([some], probe=lambda _port: False)
 
 
@@ -99,7 +96,10 @@ def test_a_port_is_the_same_on_both_ip_versions(monkeypatch: pytest.MonkeyPatch)
     [
         (PortBinding(0), "container port out of range; 1 to 65535"),
         (PortBinding(80, host_port=99999), '"99999-99999": host port out of range'),
-        (PortBinding(80, host_port=90, host_port_last=80), '"90-80": host port out of range; 1 to 65535, lower one first'),
+        (
+            PortBinding(80, host_port=90, host_port_last=80),
+            '"90-80": host port out of range; 1 to 65535, lower one first',
+        ),
         (PortBinding(80, protocol="icmp"), '"icmp": unknown protocol; tcp, udp or sctp'),
         (PortBinding(80, host_ip="localhost"), '"localhost": invalid IP address'),
     ],
