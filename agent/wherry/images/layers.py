@@ -19,7 +19,9 @@ from wherry.errors import SystemFailure
 from wherry.registry.errors import DigestMismatch
 from wherry.state.images import ImageTable, LayerRow
 
-UNPACKED_MAX = 64 * 1024**3  # bytes of one layer; a compressed stream can claim any amount
+UNPACKED_MAX = 64 * 1024**3  # bytes of one layer; a compressed stream can hold any amount
+UNPACKED_ALWAYS = 1024**3  # bytes that any layer may have
+UNPACKED_RATIO = 256  # beyond that a layer may be so many times its blob; real ones are below 50, deflate reaches 1032
 FREE_KEPT = 256 * 1024**2  # bytes of the disk that unpacking leaves free
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -107,11 +109,13 @@ class LayerStore:
         if self.has(chain_id):
             await in_thread(shutil.rmtree, temporary, ignore_errors=True)
             return self._rows[chain_id]
-        temporary.rename(self._root / chain_id.removeprefix("sha256:"))
-        row = LayerRow(chain_id, diff_id, size, self._boot, False)
+        return self._record(temporary, LayerRow(chain_id, diff_id, size, self._boot, False))
+
+    def _record(self, temporary: Path, row: LayerRow) -> LayerRow:
+        temporary.rename(self._root / row.chain_id.removeprefix("sha256:"))
         self._table.set_layer(row)
-        self._rows[chain_id] = row
-        self._unsettled.add(chain_id)
+        self._rows[row.chain_id] = row
+        self._unsettled.add(row.chain_id)
         return row
 
     async def unpack_unknown(self, blob: Path) -> LayerRow:
@@ -119,16 +123,22 @@ class LayerStore:
         temporary, diff_id, size = await self._unpack(blob)
         return await self._adopt(temporary, diff_id, diff_id, size)
 
+    def _allowed(self, blob: Path) -> int:
+        """How many bytes may come out of a blob: by what it is, and by what the disk has."""
+        by_ratio = max(UNPACKED_ALWAYS, UNPACKED_RATIO * blob.stat().st_size)
+        space = os.statvfs(self._root)
+        by_disk = space.f_bavail * space.f_frsize - FREE_KEPT
+        if by_disk <= 0:
+            raise SystemFailure(f"no space left below {self._root} to unpack a layer")
+        return min(UNPACKED_MAX, by_ratio, by_disk)
+
     def _run_core(self, temporary: Path, blob: Path) -> tuple[str, int]:
         from wherry import native
 
         target = temporary / "diff"
         temporary.mkdir(mode=0o710)
         target.mkdir(mode=0o755)
-        space = os.statvfs(self._root)
-        allowed = min(UNPACKED_MAX, space.f_bavail * space.f_frsize - FREE_KEPT)
-        if allowed <= 0:
-            raise SystemFailure(f"no space left below {self._root} to unpack a layer")
+        allowed = self._allowed(blob)
         source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
         try:
             unpacked = native.unpack_layer(source, target, max_bytes=allowed)
