@@ -228,3 +228,31 @@ def test_purge_leaves_nothing_and_is_refused_while_the_agent_runs(own_agent: Pri
     assert own_agent.instance not in links
     assert own_agent.instance not in own_agent.run("nft", "list", "tables").stdout.decode()
     own_agent.start()
+
+
+def test_purge_takes_running_containers_with_it(own_agent: PrivateAgent, own_busybox: str) -> None:
+    own_agent.docker("network", "create", "--subnet", "10.77.0.0/24", "purged")
+    own_agent.docker("volume", "create", "purged")
+    own_agent.docker(
+        "run",
+        "-d",
+        "--restart",
+        "always",
+        "--network",
+        "purged",
+        "-v",
+        "purged:/data",
+        "-p",
+        "8099:80",
+        own_busybox,
+        "sleep",
+        "999",
+    )
+    own_agent.stop()
+    own_agent.run(sys.executable, "-m", "wherry.cli.daemon", *own_agent.options(), "--purge")
+    assert not own_agent.data_root.exists() and not own_agent.exec_root.exists()
+    assert own_agent.run("ip", "-br", "link").stdout.decode().split()[0] == "lo"
+    assert own_agent.run("nft", "list", "ruleset").stdout == b""
+    assert str(own_agent.place) not in own_agent.run("cat", "/proc/self/mountinfo").stdout.decode()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/{own_agent.instance}"))
+    own_agent.start()
