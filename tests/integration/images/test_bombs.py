@@ -1,4 +1,4 @@
-"""Layers that unpack to far more than they weigh: the pull ends, the disk comes back, the agent stays small and quick."""
+"""Layers that unpack to far more than they weigh: the pull ends, the disk is given back, the agent stays quick."""
 
 from __future__ import annotations
 
