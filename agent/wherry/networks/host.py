@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 from wherry.aio import in_thread
 from wherry.errors import WherryError
-from wherry.networks import bridges, endpoints, macvlan
+from wherry.networks import bridges, conntrack, endpoints, macvlan
 from wherry.networks.firewall import Firewall
 from wherry.networks.host_settings import HostSettings
 from wherry.networks.links import delete_link
@@ -92,10 +92,12 @@ class HostSide:
         """Makes the packet filter lead the container's published ports to it."""
         networks = {network.id: network for network in self._registry.networks()}
         await self._firewall.publish(sandbox.container_id, endpoints.port_rules(sandbox, networks))
+        await self._forget_flows(sandbox)
 
-    async def withdraw(self, container_id: str) -> None:
+    async def withdraw(self, sandbox: Sandbox) -> None:
         """Publishes nothing of that container any more."""
-        await self._firewall.withdraw(container_id)
+        await self._firewall.withdraw(sandbox.container_id)
+        await self._forget_flows(sandbox)
 
     async def restore(self) -> None:
         """Takes everything of this agent off the host's network and puts its settings back."""
@@ -106,6 +108,10 @@ class HostSide:
             await self._firewall.remove()
             self._table.delete_host_setting(MADE_TABLE)
         self._settings.restore()
+
+    async def _forget_flows(self, sandbox: Sandbox) -> None:
+        if any(port.protocol == "udp" for port in sandbox.ports):
+            await in_thread(conntrack.forget, sandbox.ports)
 
     async def _ensure_bridge(self, network: Network) -> None:
         owned = network.link != self._own_bridge

@@ -77,7 +77,7 @@ class Sandboxes:
             return
         self._registry.save_sandbox(sandbox, Phase.REMOVING)
         if sandbox.ports:
-            await self._host.withdraw(container_id)
+            await self._host.withdraw(sandbox)
         self._registry.retire_sandbox(container_id)
         task = asyncio.create_task(self._depart(sandbox))
         self._departures[container_id] = task
@@ -133,7 +133,8 @@ class Sandboxes:
         """Takes away what a crash cut short, what lost its namespace by a reboot, and namespaces without a record."""
         for sandbox in self._registry.sandboxes():
             lost = sandbox.netns_path is not None and not plumbing.is_namespace(Path(sandbox.netns_path))
-            if sandbox in unfinished or (lost and not sandbox.mode.startswith(CONTAINER_MODE)):
+            if sandbox in unfinished or lost:
+                # Of a container that joined another's network there is nothing at its own path.
                 await in_thread(plumbing.remove_namespace, self._path(sandbox.container_id), sandbox.endpoints)
                 self._registry.delete_sandbox(sandbox.container_id)
         for entry in self._directory.iterdir() if self._directory.is_dir() else ():
@@ -229,7 +230,7 @@ class Sandboxes:
 
     async def _abandon(self, sandbox: Sandbox) -> None:
         try:
-            await self._host.withdraw(sandbox.container_id)
+            await self._host.withdraw(sandbox)
             await self._remove_namespace(sandbox)
         except WherryError:
             log.exception(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -121,6 +122,43 @@ def test_a_port_is_free_again_when_its_container_has_gone(host: Host) -> None:
     assert host.ask("127.0.0.1", 8080) is None
     host.container("next", ports=WEB).serve("next", 80)
     assert host.ask("127.0.0.1", 8080) is not None
+
+
+STREAM = """
+import socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.settimeout(1)
+one.connect((sys.argv[1], 8080))
+for line in sys.stdin:
+    one.send(b"?")
+    try:
+        print(one.recv(100).decode(), flush=True)
+    except OSError:
+        print("nothing", flush=True)
+"""
+
+
+def test_a_client_that_never_stops_sending_reaches_whoever_has_the_port_now(host: Host, neighbour: Namespaces) -> None:
+    client = neighbour.start(sys.executable, "-S", "-c", STREAM, HOST_ADDRESS)
+
+    def ask() -> str:
+        assert client.stdin is not None
+        assert client.stdout is not None
+        client.stdin.write("\n")
+        client.stdin.flush()
+        return client.stdout.readline().split()[0]
+
+    assert ask() == "nothing"
+    first = host.container("first", ports=WEB)
+    first.serve("first", 80)
+    assert ask() == "first"
+    host.container("keeper")  # so that the next container gets another address
+    host.call("detach", container_id=first.id)
+    host.container("filler")
+    second = host.container("second", ports=WEB)
+    second.serve("second", 80)
+    assert second.address != first.address
+    assert ask() == "second"
 
 
 def test_a_port_without_a_number_is_chosen_from_the_ephemeral_range(host: Host) -> None:

@@ -69,17 +69,23 @@ class Node:
 
     def __init__(self, enter: Sequence[str]) -> None:
         self._enter = list(enter)
-        self._servers: list[subprocess.Popen[bytes]] = []
+        self._programs: list[subprocess.Popen[Any]] = []
 
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs a program there."""
         return subprocess.run([*self._enter, *argv], capture_output=True, text=True, check=check, timeout=30)
 
+    def start(self, *argv: str) -> subprocess.Popen[str]:
+        """Starts a program that is spoken to by its standard input and output; it ends with the node."""
+        program = subprocess.Popen([*self._enter, *argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._programs.append(program)
+        return program
+
     def serve(self, name: str, *ports: int) -> None:
         """Starts a server that answers every TCP connection and UDP packet with its name and the caller's address."""
         command = [*self._enter, sys.executable, "-S", "-c", SERVER, name, *map(str, ports)]
         server = subprocess.Popen(command, stdout=subprocess.PIPE)
-        self._servers.append(server)
+        self._programs.append(server)
         assert server.stdout is not None
         assert server.stdout.readline() == b"ready\n"
 
@@ -90,11 +96,11 @@ class Node:
         return done.stdout.strip() if done.returncode == 0 else None
 
     def end(self) -> None:
-        """Ends the servers."""
-        for server in self._servers:
-            server.kill()
-            server.wait()
-        self._servers.clear()
+        """Ends the programs."""
+        for program in self._programs:
+            program.kill()
+            program.communicate()
+        self._programs.clear()
 
 
 class Namespaces(Node):
@@ -115,7 +121,7 @@ class Namespaces(Node):
         return self._holder.pid
 
     def end(self) -> None:
-        """Ends servers and namespaces."""
+        """Ends programs and namespaces."""
         super().end()
         self._holder.kill()
         self._holder.wait()
