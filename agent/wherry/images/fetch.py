@@ -54,7 +54,7 @@ class Fetcher:
         """
         by_digest = name.startswith("sha256:")
         candidates = pullers(self._candidates) if by_digest else resolvers(self._candidates)
-        failures: list[tuple[Candidate, WherryError]] = []
+        failures: list[WherryError] = []
         for candidate in candidates:
             if self._skip(candidate, candidates):
                 continue
@@ -66,7 +66,7 @@ class Fetcher:
                     )
             except (Missing, AccessDenied, BadAnswer, Unreachable) as error:
                 self._failed(candidate, error)
-                failures.append((candidate, error))
+                failures.append(error)
                 continue
             self._succeeded("manifest", answer.digest, candidate)
             return answer
@@ -91,7 +91,7 @@ class Fetcher:
             writer.close()
 
     async def _blob_from_any(self, descriptor: Descriptor, writer: BlobWriter, what: str, progress: Progress) -> None:
-        failures: list[tuple[Candidate, WherryError]] = []
+        failures: list[WherryError] = []
         candidates = pullers(self._candidates)
         for candidate in candidates:
             if self._skip(candidate, candidates):
@@ -100,7 +100,7 @@ class Fetcher:
                 await self._blob_from(candidate, descriptor, writer, progress)
             except (Missing, AccessDenied, BadAnswer, Unreachable) as error:
                 self._failed(candidate, error)
-                failures.append((candidate, error))
+                failures.append(error)
                 continue
             self._succeeded(what, descriptor.digest, candidate)
             return
@@ -172,11 +172,11 @@ class Fetcher:
         self.served.append(Served(what, digest, candidate.name, candidate.mirror))
         log.info("%s: %s %s served by %s", self.reference.familiar, what, short(digest), candidate.name)
 
-    def _explain(self, failures: Sequence[tuple[Candidate, WherryError]]) -> WherryError:
+    def _explain(self, failures: Sequence[WherryError]) -> WherryError:
         """The error that a person reads: the origin's when it was asked, with Docker's wording where it has one."""
         if not failures:
             return NotFound(f"no mirror of {self.reference.familiar} may be asked for this, and fallback is off")
-        candidate, error = failures[-1]
+        error = failures[-1]
         if isinstance(error, Missing):
             if error.code == "NAME_UNKNOWN":
                 return NotFound(f"repository {self.reference.familiar_repository} not found: {error}")
@@ -187,5 +187,4 @@ class Fetcher:
                 f"pull access denied for {self.reference.familiar_repository}, repository does not exist or may "
                 f"require 'docker login': {error}"
             )
-        del candidate
         return error

@@ -185,7 +185,7 @@ class Images:
     async def _pull(self, fetcher: Fetcher, wanted: Platform | None, progress: Progress) -> PullResult:
         reference = fetcher.reference
         resolved = await resolve(fetcher, wanted)
-        progress(ProgressEvent(f"Pulling from {_remote_name(reference)}", reference.digest or reference.tag or ""))
+        progress(ProgressEvent(f"Pulling from {reference.path}", reference.digest or reference.tag or ""))
         manifest = resolved.manifest
         with self._leases.hold(manifest.config.digest, *(layer.digest for layer in manifest.layers)):
             document = await self._puller.config(fetcher, resolved, wanted)
@@ -224,15 +224,7 @@ class Images:
         reference = reference.with_default_tag()
         fetcher = Fetcher(self.mirrors, self._http, reference, auth, ignore)
         resolved = await resolve(fetcher, platforms.parse(platform) if platform else None)
-        return RemoteImage(
-            digest=resolved.named.digest,
-            image_id=resolved.manifest.config.digest,
-            manifest_digest=resolved.answer.digest,
-            media_type=resolved.named_type,
-            size=len(resolved.named.data),
-            platforms=resolved.platforms,
-            endpoint=fetcher.served[0].endpoint,
-        )
+        return _remote(fetcher, resolved, resolved.platforms)
 
     async def describe_remote(self, reference: Reference, *, auth: Credentials | None = None) -> RemoteImage:
         """What ``docker manifest`` and compose ask for: digest and platforms of a name at its registry.
@@ -247,15 +239,7 @@ class Images:
             with self._leases.hold(resolved.manifest.config.digest):
                 document = await self._puller.config(fetcher, resolved, None)
             offered = (Platform(document.os, document.architecture, document.variant),)
-        return RemoteImage(
-            digest=resolved.named.digest,
-            image_id=resolved.manifest.config.digest,
-            manifest_digest=resolved.answer.digest,
-            media_type=resolved.named_type,
-            size=len(resolved.named.data),
-            platforms=offered,
-            endpoint=fetcher.served[0].endpoint,
-        )
+        return _remote(fetcher, resolved, offered)
 
     async def push(
         self, repository: str, tag: str | None, *, auth: Credentials | None = None, progress: Progress = ignore
@@ -449,9 +433,16 @@ def _row(image_id: str, manifest: Descriptor) -> ImageRow:
     return ImageRow(image_id, manifest.digest, manifest.media_type, manifest.size, time.time())
 
 
-def _remote_name(reference: Reference) -> str:
-    """How Docker names the repository in the first line of a pull."""
-    return reference.path
+def _remote(fetcher: Fetcher, resolved: Resolved, offered: tuple[Platform, ...]) -> RemoteImage:
+    return RemoteImage(
+        digest=resolved.named.digest,
+        image_id=resolved.manifest.config.digest,
+        manifest_digest=resolved.answer.digest,
+        media_type=resolved.named_type,
+        size=len(resolved.named.data),
+        platforms=offered,
+        endpoint=fetcher.served[0].endpoint,
+    )
 
 
 def _counted(fetcher: Fetcher, endpoint: str) -> Sequence[str]:
