@@ -39,6 +39,15 @@ def rootfs(place: Path) -> Path:
     return archive
 
 
+def fetch_command(url: str) -> list[str]:
+    """A command that prints the page at ``url``; Debian's static busybox is no client of its own host's resolver."""
+    return [
+        "/usr/bin/python3",
+        "-c",
+        f"import urllib.request as r; print(r.urlopen({url!r}, timeout=5).read().decode())",
+    ]
+
+
 class Run:
     """The outcome of one ansible-playbook: its output, and the recap's figures by host."""
 

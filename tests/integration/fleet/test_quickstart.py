@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fleet.conftest import BIN, REPOSITORY, Run
+from tests.integration.fleet.conftest import BIN, REPOSITORY, Run, fetch_command
 from tests.lab.fleet import Fleet, fleet
 
 PLACE = "/var/lib/wherry/quickstart"
@@ -40,7 +40,7 @@ def script(host: Fleet, name: str, *arguments: str, timeout: float = 300) -> Run
 
 
 def page(host: Fleet) -> str:
-    return host.run("h1", "busybox", "wget", "-q", "-T", "5", "-O", "-", "http://127.0.0.1:8080/").stdout
+    return host.run("h1", *fetch_command("http://127.0.0.1:8080/")).stdout
 
 
 def snapshot(host: Fleet) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.fleet.conftest import BIN, REPOSITORY, Run, run_controller
+from tests.integration.fleet.conftest import BIN, REPOSITORY, Run, fetch_command, run_controller
 from tests.lab.fleet import Fleet, fleet
 
 HOSTS = ("h1", "h2", "h3")
@@ -63,7 +63,7 @@ def test_bare_hosts_become_members_and_reach_each_other_over_macvlan(hosts: Flee
 
 def test_containers_are_reached_from_the_lan_itself(hosts: Fleet, first: Run) -> None:
     for number, name in enumerate(HOSTS, start=1):
-        run = run_controller(hosts, ["busybox", "wget", "-q", "-T", "5", "-O", "-", f"http://10.99.200.{number}/"])
+        run = run_controller(hosts, fetch_command(f"http://10.99.200.{number}/"))
         assert run.output.strip() == name
 
 
@@ -105,7 +105,7 @@ def test_containers_outlive_the_restart_of_their_agent(hosts: Fleet, first: Run)
     restarted = hosts.run("h1", "/etc/init.d/wherry", "restart")
     assert restarted.stdout.split() == ["stopped", "started"]
     assert hosts.run("h1", *DOCKER, "inspect", "-f", "{{.State.Pid}}", "web").stdout == before
-    assert run_controller(hosts, ["busybox", "wget", "-q", "-O", "-", "http://10.99.200.1/"]).output.strip() == "h1"
+    assert run_controller(hosts, fetch_command("http://10.99.200.1/")).output.strip() == "h1"
 
 
 def test_a_missing_kernel_feature_fails_the_play_by_name(
