@@ -39,8 +39,8 @@ class Carrier:
     async def carry(self, *, stdin: bool, closes_input: bool) -> bool:
         """Works until the process ends or the client leaves; True when it left with the detach keys.
 
-        With ``closes_input`` the end of the client's input is the end of the process's, and the output goes on;
-        without, it is how the client takes its leave.
+        The end of the client's input is, with ``closes_input``, that of the process's. The output goes on in any case,
+        but on a terminal: there it is how a client takes its leave.
         """
         output = asyncio.create_task(self._send_output())
         tasks = {output}
@@ -76,7 +76,7 @@ class Carrier:
                     return False
             if closes_input:
                 await self._session.close_input()
-            return closes_input
+            return not self._tty
         except ClientDisconnected:
             return False
         except (ConnectionError, OSError):

@@ -30,4 +30,4 @@ def start_error(message: str) -> WherryError:
 
 def exec_error(message: str) -> str:
     """The text that an exec session shows in place of output."""
-    return f"OCI runtime exec failed: exec failed: {message}: unknown"
+    return f"OCI runtime exec failed: {message}: unknown"
