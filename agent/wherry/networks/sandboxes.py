@@ -69,18 +69,17 @@ class Sandboxes:
     async def detach(self, container_id: str) -> None:
         """Takes back all that a container had; harmless when it had nothing.
 
-        Ports and records are free at once. The links follow within some 50 ms: the kernel takes that long to be sure
-        that nobody uses them, and whoever stops a container need not wait for it (``settled`` does).
+        Another container can have its ports at once. Rules and links follow within some 50 ms: the kernel takes that
+        long to be sure that nobody uses them, and whoever stops a container need not wait for it (``settled`` does).
         """
         sandbox = self._registry.sandbox(container_id)
         if sandbox is None:
             return
         self._registry.save_sandbox(sandbox, Phase.REMOVING)
-        if sandbox.ports:
-            await self._host.withdraw(sandbox)
         self._registry.retire_sandbox(container_id)
-        task = asyncio.create_task(self._depart(sandbox))
-        self._departures[container_id] = task
+        # Whoever takes the ports next publishes them in a task made later than this one: the packet filter serves both
+        # in that order.
+        self._departures[container_id] = asyncio.create_task(self._depart(sandbox))
         for endpoint in sandbox.endpoints:
             self._tell("disconnect", sandbox, endpoint)
 
@@ -221,6 +220,8 @@ class Sandboxes:
 
     async def _depart(self, sandbox: Sandbox) -> None:
         try:
+            if sandbox.ports:
+                await self._host.withdraw(sandbox)
             await self._remove_namespace(sandbox)
             self._registry.delete_sandbox(sandbox.container_id)
         except WherryError:

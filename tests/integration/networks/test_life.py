@@ -49,7 +49,7 @@ def test_a_detached_container_leaves_no_link_namespace_or_rule(host: Host) -> No
         box = host.container(f"box{number}", ports=[{"container_port": 80}, {"container_port": 81, "protocol": "udp"}])
         host.call("detach", container_id=box.id)
 
-    assert host.rules() == rules
+    assert eventually(lambda: host.rules() == rules)
     assert eventually(lambda: host.links() == links)
     assert eventually(lambda: host.run("test", "-e", box.record["netns_path"], check=False).returncode != 0)
 
