@@ -22,6 +22,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 READY_SECONDS = 20.0
+SETTLE_SECONDS = 2.0
 DOCKER = shutil.which("docker") or "docker"
 
 
@@ -113,7 +114,7 @@ class PrivateAgent:
                 if self._agent.poll() is not None:
                     self.start()
                 self._remove_containers()
-                left = self._left_inside()
+                left = self._left_in_the_end()
                 assert self.stop() == 0, f"wherryd did not end in order:\n{self.log_text()}"
             left += self._kill_processes()
         finally:
@@ -211,6 +212,13 @@ class PrivateAgent:
         listed = self.docker("ps", "-aq", "--no-trunc", check=False)
         for container in listed.stdout.decode().split():
             self.docker("rm", "-f", "-v", container, check=False)
+
+    def _left_in_the_end(self) -> list[str]:
+        """The same after the moment that the kernel takes to let go of links; nobody who stops a container waits for it."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while (left := self._left_inside()) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return left
 
     def _left_inside(self) -> list[str]:
         """What containers that are gone have left of themselves: mounts, network cables, directories."""
