@@ -214,7 +214,7 @@ class PrivateAgent:
             self.docker("rm", "-f", "-v", container, check=False)
 
     def _left_in_the_end(self) -> list[str]:
-        """The same after the moment that the kernel takes to let go of links; nobody who stops a container waits for it."""
+        """What is left after the moment that the kernel takes to let go of links, for which no client waits."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while (left := self._left_inside()) and time.monotonic() < deadline:
             time.sleep(0.02)
