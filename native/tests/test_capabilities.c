@@ -107,10 +107,10 @@ static void unknown_names_and_impossible_sets_are_refused(void)
     CHECK_FAILS(parse_capabilities("{\"bounding\":[\"CAP_KILL\",\"CAP_FLY\"]}", &sets, &err), err,
                 "process.capabilities.bounding[1]: \"CAP_FLY\"");
     CHECK_FAILS(parse_capabilities("{\"bounding\":[\"KILL\"]}", &sets, &err), err, "\"KILL\"");
-    CHECK_FAILS(parse_capabilities("{\"effective\":[\"CAP_KILL\"]}", &sets, &err), err,
-                "effective: CAP_KILL: must also be in permitted");
-    CHECK_FAILS(parse_capabilities("{\"permitted\":[\"CAP_KILL\"],\"ambient\":[\"CAP_KILL\"]}", &sets, &err), err,
-                "ambient: CAP_KILL: must also be in inheritable");
+    CHECK_OK(parse_capabilities("{\"effective\":[\"CAP_KILL\"]}", &sets, &err), err);
+    CHECK(sets.effective == 0 && sets.lacking == BIT(CAP_KILL));
+    CHECK_OK(parse_capabilities("{\"permitted\":[\"CAP_KILL\"],\"ambient\":[\"CAP_KILL\"]}", &sets, &err), err);
+    CHECK(sets.permitted == BIT(CAP_KILL) && sets.ambient == 0 && sets.lacking == BIT(CAP_KILL));
     CHECK_FAILS(parse_capabilities("{\"bounding\":7}", &sets, &err), err, "process.capabilities.bounding");
 }
 

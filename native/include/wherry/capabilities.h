@@ -19,7 +19,7 @@ struct wherry_capabilities {
     uint64_t permitted;
     uint64_t inheritable;
     uint64_t ambient;
-    uint64_t lacking; /* asked for, and taken out of all sets because the calling process has not got them */
+    uint64_t lacking; /* asked for, and taken out because they cannot be granted */
 };
 
 #define WHERRY_CAPABILITIES_INIT                                                                                       \
@@ -29,8 +29,9 @@ struct wherry_capabilities {
 
 /*
  * Reads the five sets; `capabilities` NULL means five empty sets. A name that is unknown is an error that names it.
- * What the calling process lacks in its own bounding or permitted set is dropped and noted in `lacking`. Ambient and
- * effective ones must be permitted, ambient ones also inheritable: otherwise EINVAL.
+ * What cannot be granted is dropped and noted in `lacking`, for a warning, as the specification demands ("MUST be
+ * logged as a warning"): what the calling process lacks in its own bounding or permitted set, effective ones that are
+ * not permitted, ambient ones that are not permitted and inheritable.
  */
 int wherry_capabilities_parse(struct json_object *capabilities, struct wherry_capabilities *out,
                               struct wherry_error *err);

@@ -118,40 +118,35 @@ static int own_set(uint64_t *set, struct wherry_error *err)
     return 0;
 }
 
-static int check_subset(uint64_t set, uint64_t of, const char *key, const char *of_key, struct wherry_error *err)
+/* Takes out what the kernel would not grant; capset(2) and PR_CAP_AMBIENT_RAISE refuse such sets as a whole. */
+static void keep_grantable(struct wherry_capabilities *sets, uint64_t own)
 {
-    char text[256];
+    uint64_t asked = sets->bounding | sets->effective | sets->permitted | sets->inheritable | sets->ambient;
+    uint64_t effective = sets->permitted & own, ambient = effective & sets->inheritable;
 
-    if ((set & ~of) == 0)
-        return 0;
-    wherry_capabilities_describe(set & ~of, text, sizeof(text));
-    return wherry_error_set(err, EINVAL, WHERE ".%s: %s: must also be in %s", key, text, of_key);
+    sets->lacking = (asked & ~own) | (sets->effective & ~effective) | (sets->ambient & ~ambient);
+    sets->bounding &= own;
+    sets->effective &= effective;
+    sets->permitted &= own;
+    sets->inheritable &= own;
+    sets->ambient &= ambient;
 }
 
 int wherry_capabilities_parse(struct json_object *capabilities, struct wherry_capabilities *out,
                               struct wherry_error *err)
 {
     struct wherry_capabilities sets = WHERRY_CAPABILITIES_INIT;
-    uint64_t own = 0, all;
+    uint64_t own = 0;
 
     if (parse_set(capabilities, "bounding", &sets.bounding, err) < 0 ||
         parse_set(capabilities, "effective", &sets.effective, err) < 0 ||
         parse_set(capabilities, "permitted", &sets.permitted, err) < 0 ||
         parse_set(capabilities, "inheritable", &sets.inheritable, err) < 0 ||
-        parse_set(capabilities, "ambient", &sets.ambient, err) < 0 ||
-        check_subset(sets.effective, sets.permitted, "effective", "permitted", err) < 0 ||
-        check_subset(sets.ambient, sets.permitted, "ambient", "permitted", err) < 0 ||
-        check_subset(sets.ambient, sets.inheritable, "ambient", "inheritable", err) < 0)
+        parse_set(capabilities, "ambient", &sets.ambient, err) < 0)
         return -EINVAL;
     if (own_set(&own, err) < 0)
         return -EPERM;
-    all = sets.bounding | sets.effective | sets.permitted | sets.inheritable | sets.ambient;
-    sets.lacking = all & ~own;
-    sets.bounding &= own;
-    sets.effective &= own;
-    sets.permitted &= own;
-    sets.inheritable &= own;
-    sets.ambient &= own;
+    keep_grantable(&sets, own);
     *out = sets;
     return 0;
 }
