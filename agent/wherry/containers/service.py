@@ -270,8 +270,14 @@ class Containers:
                 raise Conflict(f"endpoint with name {container.name} already exists in network {found.name}")
             if container.state.is_running:
                 await self._context.networks.connect(found.id, container.id, endpoint_request(found.id, wish))
+            host_config = container.host_config
+            if not endpoints and host_config.network_mode == "none":
+                # It has left its last network, and its mode with it; this network is where it starts from now on.
+                host_config = replace(host_config, network_mode=found.name)
             endpoints[found.name] = wish
-            self._registry.change(replace(container, networking=NetworkingConfig(endpoints)))
+            self._registry.change(
+                replace(container, networking=NetworkingConfig(endpoints), host_config=host_config)
+            )
 
     async def disconnect(self, network: str, reference: str, *, force: bool = False) -> None:
         """Takes it out of a network, at once if it runs."""

@@ -34,12 +34,23 @@ def differences(document: ContainerDocument, container: Container, image: ImageC
         if mode != "ignore" and not _agree(made, wanted, current, image, mode):
             # A limit that is to be lifted has no form in an update: zero means "leave it" to the kernel's interfaces.
             live = made.live and (made.limit == "restart_policy" or wanted not in {0, ""})
-            found.append(Difference(option, _shown(made, current), _shown(made, wanted), wanted, live))
+            before, after = _shown(made, current, wanted, mode)
+            found.append(Difference(option, before, after, wanted, live))
     return found
 
 
-def _shown(made: Property, value: Any) -> Any:
-    return None if value is None else made.show(value)
+def _shown(made: Property, current: Any, wanted: Any, mode: str) -> tuple[Any, Any]:
+    """Both values as JSON; of dictionaries only the entries that differ."""
+    before = None if current is None else made.show(current)
+    after = made.show(wanted)
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return before, after
+    names = after if mode == "allow_more_present" else {**before, **after}
+    differing = [name for name in names if before.get(name) != after.get(name)]
+    return (
+        {name: before[name] for name in differing if name in before},
+        {name: after[name] for name in differing if name in after},
+    )
 
 
 def _agree(made: Property, wanted: Any, current: Any, image: ImageConfig, mode: str) -> bool:

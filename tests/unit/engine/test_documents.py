@@ -29,13 +29,20 @@ def refusal(resource: dict[str, Any]) -> str:
 BAD_CONTAINERS: list[tuple[dict[str, Any], str]] = [
     ({"published_ports": ["80", "99999:80"]}, 'published_ports[1]: "99999:80": host port must be between 1 and 65535'),
     ({"published_ports": ["80:0"]}, 'published_ports[0]: "80:0": container port must be between 1 and 65535'),
-    ({"published_ports": ["80-90:80-85"]}, 'published_ports[0]: "80-90:80-85": the two port ranges have different lengths'),
-    ({"published_ports": ["90-80:80"]}, 'published_ports[0]: "90-80:80": host port range must have its lower end first'),
+    (
+        {"published_ports": ["80-90:80-85"]},
+        'published_ports[0]: "80-90:80-85": the two port ranges have different lengths',
+    ),
+    (
+        {"published_ports": ["90-80:80"]},
+        'published_ports[0]: "90-80:80": host port range must have its lower end first',
+    ),
     ({"published_ports": ["80/icmp"]}, 'published_ports[0]: "80/icmp": unknown protocol "icmp"; tcp, udp or sctp'),
     ({"published_ports": ["1.2.3:80:80"]}, 'published_ports[0]: "1.2.3:80:80": "1.2.3" is not an IP address'),
     (
         {"published_ports": ["web:80:80:80"]},
-        'published_ports[0]: "web:80:80:80": is not a port to publish; "[[IP:]HOST_PORT:]CONTAINER_PORT[/PROTOCOL]", ports '
+        'published_ports[0]: "web:80:80:80": is not a port to publish; "[[IP:]HOST_PORT:]CONTAINER_PORT[/PROTOCOL]", '
+        "ports "
         "may be ranges",
     ),
     (
@@ -70,14 +77,23 @@ BAD_CONTAINERS: list[tuple[dict[str, Any], str]] = [
     ({"mounts": [{"type": "tmpfs"}]}, "mounts[0].target: is required"),
     ({"ulimits": ["nofile"]}, 'ulimits[0]: "nofile": is not a limit; "NAME:SOFT[:HARD]", such as "nofile:1024:2048"'),
     ({"devices": ["sda"]}, 'devices[0]: "sda": is not a device; "PATH_ON_HOST[:PATH_IN_CONTAINER][:rwm]"'),
-    ({"networks": [{"name": "a", "ipv4_address": "10.0.0"}]}, 'networks[0].ipv4_address: "10.0.0": is not an IPv4 address'),
-    ({"restart_policy": "sometimes"}, 'restart_policy: "sometimes": unknown choice; one of no, always, on-failure, unless-stopped'),
+    (
+        {"networks": [{"name": "a", "ipv4_address": "10.0.0"}]},
+        'networks[0].ipv4_address: "10.0.0": is not an IPv4 address',
+    ),
+    (
+        {"restart_policy": "sometimes"},
+        'restart_policy: "sometimes": unknown choice; one of no, always, on-failure, unless-stopped',
+    ),
     ({"restart_retries": 3}, 'restart_retries: "3": is only for restart_policy on-failure'),
-    ({"comparisons": {"memory": "allow_more_present"}}, 'comparisons.memory: "allow_more_present": unknown choice; strict or ignore, for the option is a single value'),
+    (
+        {"comparisons": {"memory": "allow_more_present"}},
+        'comparisons.memory: "allow_more_present": unknown choice; strict or ignore, for the option is a single value',
+    ),
     ({"comparisons": {"colour": "strict"}}, "comparisons.colour: is not an option that is compared"),
     ({"stop_signal": "SIGNOT"}, 'stop_signal: "SIGNOT": is not a signal; such as SIGTERM or 15'),
     ({"env_file": "/nonexistent/env"}, 'env_file: "/nonexistent/env": cannot be read: No such file or directory'),
-]  # fmt: skip
+]
 
 BAD_RESOURCES: list[tuple[dict[str, Any], str]] = [
     (
