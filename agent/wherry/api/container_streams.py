@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,10 @@ from wherry.errors import InvalidParameter
 
 if TYPE_CHECKING:
     from wherry.agent import Agent
+
+
+HEAD_GAP_SECONDS = 0.005
+"""docker-py reads the head through a buffer and the stream past it: what arrives with the head is lost to it."""
 
 
 async def logs(agent: Agent, request: Request) -> Response:
@@ -70,6 +75,7 @@ async def attach(agent: Agent, request: Request) -> Response:
 
     async def carry(stream: Stream) -> None:
         if history is not None:
+            await asyncio.sleep(HEAD_GAP_SECONDS)
             async for entry in agent.containers.logs(container.id, history):
                 await stream.write(render(entry, tty=tty))
         if session is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from wherry.api import json_fields as j
 from wherry.api.attach_stream import Carrier
@@ -13,7 +13,8 @@ from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, Stre
 from wherry.api.multiplex import content_type, frame, parse_detach_keys
 from wherry.api.router import Router
 from wherry.containers.attach import Streams
-from wherry.containers.exec_sessions import ExecFailed, ExecSession
+from wherry.containers.exec_sessions import ExecSession
+from wherry.errors import WherryError
 
 if TYPE_CHECKING:
     from wherry.agent import Agent
@@ -50,25 +51,33 @@ async def create(agent: Agent, request: Request) -> Response:
 
 
 async def start(agent: Agent, request: Request) -> Response:
-    """POST /exec/{id}/start: with ``Detach`` it returns when the process runs, else it carries the streams."""
-    session = agent.containers.execs.find(request.params["id"])
+    """POST /exec/{id}/start: with ``Detach`` it returns when the process runs, else it carries the streams.
+
+    The process is started after the head of the answer has gone out, as in Docker: what it says at once must not arrive
+    together with the head, where docker-py loses it. A failure is then told as output, and by the exit code.
+    """
+    execs = agent.containers.execs
+    session = execs.find(request.params["id"])
     body = await request.json()
     j.refuse_unknown(body, START_KEYS, "")
     wanted = session.request
     if j.flag(body.get("Detach") or False, "Detach"):
-        await agent.containers.execs.start(session.id, Streams())
+        await execs.start(session.id, Streams())
         return EmptyResponse(200)
+    execs.check_startable(session)
     detach_keys = parse_detach_keys(wanted.detach_keys)
-    streams = Streams(wanted.attach_stdin, wanted.attach_stdout, wanted.attach_stderr)
     size = j.numbers(body.get("ConsoleSize") or [], "ConsoleSize")
-    try:
-        await agent.containers.execs.start(session.id, streams)
-    except ExecFailed as failure:
-        return UpgradeResponse(_said(str(failure), tty=wanted.tty), content_type(request.version, tty=wanted.tty))
-    if wanted.tty and len(size) == 2 and all(size):
-        await agent.containers.execs.resize(session.id, size[0], size[1])
 
     async def carry(stream: Stream) -> None:
+        streams = Streams(wanted.attach_stdin, wanted.attach_stdout, wanted.attach_stderr)
+        try:
+            await execs.start(session.id, streams)
+        except WherryError as failure:
+            data = str(failure).encode() + b"\r\n"
+            await stream.write(data if wanted.tty else frame(1, data))
+            return
+        if wanted.tty and len(size) == 2 and all(size):
+            await execs.resize(session.id, size[0], size[1])
         carrier = Carrier(stream, ExecStream(session), tty=wanted.tty, detach_keys=detach_keys)
         await carrier.carry(stdin=wanted.attach_stdin, closes_input=not wanted.tty)
 
@@ -77,16 +86,6 @@ async def start(agent: Agent, request: Request) -> Response:
             await session.client.close()
 
     return UpgradeResponse(carry, content_type(request.version, tty=wanted.tty), close)
-
-
-def _said(message: str, *, tty: bool) -> Any:
-    """A client that hijacks reads no error documents: the message comes as output, the exit code by inspect."""
-    data = message.encode() + b"\r\n"
-
-    async def carry(stream: Stream) -> None:
-        await stream.write(data if tty else frame(1, data))
-
-    return carry
 
 
 async def show(agent: Agent, request: Request) -> Response:

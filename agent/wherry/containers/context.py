@@ -7,10 +7,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wherry import native
 from wherry.config import Config
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.registry import Registry
 from wherry.containers.spec.capabilities import own_capabilities
+from wherry.errors import InvalidParameter
 from wherry.paths import Paths
 
 if TYPE_CHECKING:
@@ -53,17 +55,18 @@ class Context:
         """Whether the kernel can bound memory and swap together."""
         return SWAP_LIMIT_V1.exists() or UNIFIED_CONTROLLERS.exists()
 
-    def runtime(self, name: str) -> tuple[str, ...]:
-        """Program and leading arguments of an OCI runtime; ``""`` is the configured default one."""
-        from wherry import native
-        from wherry.errors import InvalidParameter
-
+    def runtime(self, name: str) -> Path:
+        """The program of an OCI runtime; ``""`` is the configured default one."""
         name = name or self.config.default_runtime
         choice = self.config.runtimes.get(name)
         if choice is not None:
-            return (choice.path, *choice.arguments)
+            if choice.arguments:
+                raise InvalidParameter(
+                    "runtimeArgs are not supported", field=f"runtimes.{name}", value=choice.arguments
+                )
+            return Path(choice.path)
         if name == OWN_RUNTIME:
-            return (str(native.program(OWN_RUNTIME)),)
+            return native.program(OWN_RUNTIME)
         raise InvalidParameter(f"unknown or invalid runtime name: {name}")
 
     def cgroups_path(self, container_id: str, parent: str) -> str:

@@ -86,6 +86,14 @@ class Execs:
             if session.container_id == container_id and session.running
         ]
 
+    def check_startable(self, session: ExecSession) -> Container:
+        """The container of a session that can be started; ``Conflict`` when it was, or its container does not run."""
+        if session.started:
+            raise Conflict(f"Error: Exec command {session.id} has already run")
+        container = self._registry.find(session.container_id)
+        _require_running(container)
+        return container
+
     async def start(self, exec_id: str, streams: Streams) -> ExecSession:
         """Starts the process; the session's client is attached to ``streams`` and sees all of its output.
 
@@ -93,10 +101,7 @@ class Execs:
         not run.
         """
         session = self.find(exec_id)
-        if session.started:
-            raise Conflict(f"Error: Exec command {exec_id} has already run")
-        container = self._registry.find(session.container_id)
-        _require_running(container)
+        container = self.check_startable(session)
         session.started = session.running = True
         try:
             await self._launch(session, container, streams)
@@ -152,7 +157,7 @@ class Execs:
                 program=native.program("wherry-monitor"),
                 container_id=container.id,
                 bundle=layout.run,
-                runtime=Path(self._context.runtime(container.host_config.runtime)[0]),
+                runtime=self._context.runtime(container.host_config.runtime),
                 runtime_root=self._context.paths.runtime,
                 state_dir=directory,
                 log_driver="none",
@@ -167,10 +172,12 @@ class Execs:
     async def _follow(
         self, session: ExecSession, watcher: MonitorClient, reports: monitor_client.States, directory: Path
     ) -> None:
-        exit_code = failures.START_FAILED
+        exit_code = None
         async for report in reports:
-            if report.exit_code is not None:
-                exit_code = report.exit_code
+            exit_code = report.exit_code
+        if exit_code is None:
+            record = monitor_client.read_state(directory)
+            exit_code = failures.START_FAILED if record is None or record.exit_code is None else record.exit_code
         session.exit_code, session.running, session.pid = exit_code, False, 0
         await watcher.close()
         container = self._registry.get(session.container_id)

@@ -43,7 +43,7 @@ async def delete(context: Context, container: Container) -> None:
 
 async def _run(context: Context, container: Container, *arguments: str, given: str | None = None) -> None:
     program = context.runtime(container.host_config.runtime)
-    command = [*program, "--root", str(context.paths.runtime), *arguments]
+    command = [str(program), "--root", str(context.paths.runtime), *arguments]
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -53,6 +53,6 @@ async def _run(context: Context, container: Container, *arguments: str, given: s
     try:
         done = await in_thread(run)
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise SystemFailure(f"{program[0]} {arguments[0]}: {error}") from error
+        raise SystemFailure(f"{program} {arguments[0]}: {error}") from error
     if done.returncode:
         raise SystemFailure(f"{arguments[0]} {container.short_id}: {done.stderr.strip()}")

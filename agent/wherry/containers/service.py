@@ -275,9 +275,7 @@ class Containers:
                 # It has left its last network, and its mode with it; this network is where it starts from now on.
                 host_config = replace(host_config, network_mode=found.name)
             endpoints[found.name] = wish
-            self._registry.change(
-                replace(container, networking=NetworkingConfig(endpoints), host_config=host_config)
-            )
+            self._registry.change(replace(container, networking=NetworkingConfig(endpoints), host_config=host_config))
 
     async def disconnect(self, network: str, reference: str, *, force: bool = False) -> None:
         """Takes it out of a network, at once if it runs."""

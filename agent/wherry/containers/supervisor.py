@@ -158,7 +158,7 @@ class Supervisor:
             program=native.program("wherry-monitor"),
             container_id=container.id,
             bundle=bundle,
-            runtime=Path(self._context.runtime(container.host_config.runtime)[0]),
+            runtime=self._context.runtime(container.host_config.runtime),
             runtime_root=self._context.paths.runtime,
             state_dir=layout.run,
             log_driver=log_config.type,

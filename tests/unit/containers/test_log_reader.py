@@ -78,34 +78,33 @@ def test_a_long_line_in_many_pieces_is_read_backwards_too(log: Path) -> None:
     assert sum(len(entry.data) for entry in entries[:-1]) == 50 * 16384
 
 
+def rotate(log: Path) -> None:
+    with log.open("a") as file:
+        file.write(line(8))
+    log.replace(log.with_name("x-json.log.1"))
+    log.write_text(line(9))
+
+
+def append(log: Path, text: str) -> None:
+    with log.open("a") as file:
+        file.write(text)
+
+
 def test_follow_sees_what_is_written_and_survives_rotation(log: Path) -> None:
-    ended = False
+    seen: list[str] = []
 
-    async def run() -> list[str]:
-        nonlocal ended
-        seen = []
-        async for entry in read(log, LogQuery(tail=0, follow=True), lambda: ended):
-            seen += texts([entry])
+    async def follow() -> None:
+        async for entry in read(log, LogQuery(tail=0, follow=True), lambda: "line 9" in seen):
+            seen.extend(texts([entry]))
             if seen == ["line 7"]:
-                with log.open("a") as file:
-                    file.write(line(8))
-                os.replace(log, log.with_name("x-json.log.1"))
-                log.write_text(line(9))
-            ended = seen[-1] == "line 9"
-        return seen
+                rotate(log)
 
-    async def write_soon() -> None:
-        await asyncio.sleep(0.15)
-        with log.open("a") as file:
-            file.write(line(7))
+    async def run() -> None:
+        asyncio.get_running_loop().call_later(0.15, append, log, line(7))
+        await asyncio.wait_for(follow(), 5)
 
-    async def both() -> list[str]:
-        task = asyncio.create_task(write_soon())
-        seen = await asyncio.wait_for(run(), 5)
-        await task
-        return seen
-
-    assert asyncio.run(both()) == ["line 7", "line 8", "line 9"]
+    asyncio.run(run())
+    assert seen == ["line 7", "line 8", "line 9"]
 
 
 def test_a_link_or_fifo_in_place_of_the_log_is_not_opened(tmp_path: Path) -> None:

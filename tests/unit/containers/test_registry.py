@@ -67,7 +67,7 @@ def test_found_by_id_name_and_unambiguous_prefix(registry: Registry) -> None:
 
 def test_a_name_is_given_once(registry: Registry) -> None:
     registry.add(container("a" * 64, "web"))
-    with pytest.raises(Conflict, match='^Conflict. The container name "/web" is already in use by container "aaaa'):
+    with pytest.raises(Conflict, match=r'^Conflict\. The container name "/web" is already in use by container "aaaa'):
         registry.free_name("/web")
     assert registry.free_name("other") == "other"
     assert registry.free_name("") not in ("", "web")

@@ -174,7 +174,8 @@ def test_environment_of_image_and_request() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.5, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (60, "About a minute"), (150, "2 minutes"),
-     (3600, "About an hour"), (3 * 3600, "3 hours"), (50 * 3600, "2 days"), (15 * 86400, "2 weeks"), (90 * 86400, "3 months")],
+     (3600, "About an hour"), (3 * 3600, "3 hours"), (50 * 3600, "2 days"),
+     (15 * 86400, "2 weeks"), (90 * 86400, "3 months")],
 )  # fmt: skip
 def test_ages_in_words(seconds: float, words: str) -> None:
     assert listing.age(seconds) == words

@@ -45,13 +45,15 @@ def _system_mounts(inputs: BundleInputs) -> list[Mount]:
 
 
 def _ipc_mounts(inputs: BundleInputs) -> list[Mount]:
-    """Message queues and shared memory belong to the IPC namespace: the host's come with the host's."""
-    if inputs.namespaces.ipc == HOST:
-        queue = _bind("/dev/mqueue", "/dev/mqueue", ["rbind", "rw", "nosuid", "noexec", "nodev"])
-        return [queue, _bind("/dev/shm", "/dev/shm", ["rbind", "rw", "nosuid", "noexec", "nodev"])]
+    """Message queues and shared memory belong to the IPC namespace.
+
+    A new mount of mqueue shows the queues of the namespace that it is made in; shared memory is a directory, so that of
+    the host, or of the container that is joined, has to be bound.
+    """
     queue = _mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"])
-    if inputs.shm is not None:
-        return [queue, _bind("/dev/shm", str(inputs.shm), ["rbind", "rw", "nosuid", "noexec", "nodev"])]
+    shared = Path("/dev/shm") if inputs.namespaces.ipc == HOST else inputs.shm
+    if shared is not None:
+        return [queue, _bind("/dev/shm", str(shared), ["rbind", "rw", "nosuid", "noexec", "nodev"])]
     size = f"size={inputs.container.host_config.shm_size}"
     return [queue, _mount("/dev/shm", "tmpfs", "shm", ["nosuid", "noexec", "nodev", "mode=1777", size])]
 

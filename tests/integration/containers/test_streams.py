@@ -1,0 +1,99 @@
+"""Logs and attach over real clients."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+
+import docker as docker_py
+from tests.integration.containers.conftest import eventually
+from tests.integration.support.private_agent import PrivateAgent
+
+
+def test_logs_by_stream_tail_time_and_stamp(
+    api: docker_py.DockerClient, agent: PrivateAgent, busybox: str, name: str
+) -> None:
+    script = "for i in 1 2 3; do echo o$i; echo e$i >&2; sleep 0.1; done"
+    agent.docker("run", "--name", name, busybox, "sh", "-c", script)
+    container = api.containers.get(name)
+    assert container.logs(stdout=True, stderr=False) == b"o1\no2\no3\n"
+    assert container.logs(stdout=False, stderr=True) == b"e1\ne2\ne3\n"
+    assert sorted(container.logs(tail=2).split()) == [b"e3", b"o3"]
+    stamped = container.logs(stdout=True, stderr=False, timestamps=True).splitlines()
+    stamps, texts = zip(*(line.split(b" ", 1) for line in stamped), strict=True)
+    assert texts == (b"o1", b"o2", b"o3")
+    assert all(len(stamp) == len("2024-01-01T00:00:00.000000000Z") for stamp in stamps)
+    since = agent.out("logs", "--since", stamps[1].decode(), name)
+    assert since.split()[0] == "o2"
+    assert agent.out("logs", "--until", stamps[0].decode(), name) == "o1"
+
+
+def test_follow_ends_with_the_container_and_misses_nothing(agent: PrivateAgent, busybox: str, name: str) -> None:
+    script = "i=0; while [ $i -lt 200 ]; do echo line $i; i=$((i+1)); done; sleep 0.3; echo last"
+    agent.docker("run", "--detach", "--name", name, busybox, "sh", "-c", script)
+    lines = agent.out("logs", "--follow", name).splitlines()
+    assert lines == [f"line {number}" for number in range(200)] + ["last"]
+
+
+def test_logs_of_a_driver_that_keeps_none_are_refused(agent: PrivateAgent, busybox: str, name: str) -> None:
+    agent.docker("run", "--name", name, "--log-driver", "none", busybox, "echo", "x")
+    done = agent.docker("logs", name, check=False)
+    assert b"configured logging driver does not support reading" in done.stderr
+
+
+def test_log_rotation_keeps_what_fits_and_reads_over_it(agent: PrivateAgent, busybox: str, name: str) -> None:
+    agent.docker(
+        "run", "--name", name, "--log-opt", "max-size=20k", "--log-opt", "max-file=3", busybox,
+        "sh", "-c", "i=0; while [ $i -lt 1000 ]; do echo line $i; i=$((i+1)); done",
+    )  # fmt: skip
+    numbers = [int(line.split()[1]) for line in agent.out("logs", name).splitlines()]
+    assert numbers == list(range(numbers[0], 1000))
+    assert 0 < numbers[0] < 999
+
+
+def test_several_clients_see_the_same_output(agent: PrivateAgent, busybox: str, name: str) -> None:
+    agent.docker("create", "--name", name, busybox, "sh", "-c", "sleep 0.2; echo seen")
+    command = agent.enter(["docker", "attach", "--no-stdin", name])
+    agent.docker("start", name)
+    clients = [
+        subprocess.Popen(command, env=agent.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(3)
+    ]
+    assert [client.communicate(timeout=20)[0] for client in clients] == [b"seen\n"] * 3
+
+
+def test_attach_after_start_gets_history_then_the_stream(
+    api: docker_py.DockerClient, agent: PrivateAgent, busybox: str, name: str
+) -> None:
+    agent.docker("run", "--detach", "--name", name, busybox, "sh", "-c", "echo before; sleep 0.6; echo after")
+    eventually(lambda: agent.out("logs", name) == "before")
+    assert b"".join(api.containers.get(name).attach(stream=True, logs=True)) == b"before\nafter\n"
+
+
+def test_input_of_one_attached_client_reaches_the_process(
+    api: docker_py.DockerClient, agent: PrivateAgent, busybox: str, name: str
+) -> None:
+    agent.docker("run", "--detach", "--name", name, "-i", busybox, "sh", "-c", "read x; echo got $x; exit 5")
+    assert agent.docker("attach", name, input=b"abc\n", check=False).stdout == b"got abc\n"
+    assert agent.out("wait", name) == "5"
+
+
+def test_a_client_that_reads_nothing_does_not_hold_the_container(agent: PrivateAgent, busybox: str, name: str) -> None:
+    agent.docker("create", "--name", name, busybox, "sh", "-c", "head -c 3000000 /dev/zero; exit 6")
+    stuck = socket.socket(socket.AF_UNIX)
+    stuck.connect(str(agent.socket))
+    target = f"/v1.51/containers/{name}/attach?stream=1&stdout=1"
+    head = f"POST {target} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n"
+    stuck.sendall(head.encode())
+    time.sleep(0.2)
+    agent.docker("start", name)
+    assert agent.out("wait", name) == "6"
+    stuck.close()
+
+
+def test_resize_reaches_the_terminal(api: docker_py.DockerClient, busybox: str, name: str) -> None:
+    container = api.containers.run(busybox, ["sh", "-c", "sleep 0.5; stty size"], name=name, tty=True, detach=True)
+    container.resize(33, 77)
+    container.wait()
+    assert container.logs().strip() == b"33 77"
