@@ -82,10 +82,9 @@ ffibuilder.set_source(
     "wherry._native",
     SOURCE,
     include_dirs=[str(NATIVE / "include")],
-    # Static where the distribution's archives are position independent: the module then needs nothing on the host but
-    # libc and zlib, which Python itself brings.
     extra_objects=[str(BUILD / "libwherry.a")],
-    libraries=["json-c", "zstd", "seccomp", "z", "dl", "pthread"],
+    # Static but for zlib, which Python itself brings: the module then needs nothing more on a bare host.
+    extra_link_args=["-Wl,-Bstatic", "-ljson-c", "-lzstd", "-lseccomp", "-Wl,-Bdynamic", "-lz", "-ldl", "-lpthread"],
     define_macros=[("Py_LIMITED_API", "0x030A0000"), ("_GNU_SOURCE", None)],
     py_limited_api=True,
 )
