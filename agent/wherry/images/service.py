@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from wherry.config import Config
@@ -305,7 +306,7 @@ class Images:
         """
         reference = _tag_reference(repository, tag) if repository else None
         wanted = platforms.parse(platform) if platform else platforms.host()
-        with self._leases.freeze():
+        async with self._making():
             made = await import_root(
                 chunks,
                 self._store,
@@ -316,7 +317,6 @@ class Images:
             )
             row = _row(made.id, made.manifest)
             image = self._catalogue.add(row, [reference] if reference else [], [])
-        self._note_settling()
         self._events.publish("image", "import", image.id, {"name": reference.familiar if reference else image.id})
         return image
 
@@ -329,15 +329,25 @@ class Images:
         """
         wanted = platforms.parse(platform) if platform else None
         loaded: list[str] = []
-        with self._leases.freeze():
+        async with self._making():
             spooled = await archive_load.spool(chunks, self._store)
             try:
                 for found in await archive_load.read_archive(spooled, self._store, wanted):
                     loaded += await self._load_one(found, progress)
             finally:
                 spooled.unlink(missing_ok=True)
-        self._note_settling()
         return loaded
+
+    @asynccontextmanager
+    async def _making(self) -> AsyncIterator[None]:
+        """Keeps everything while an image is being made of an archive; a failure gives back what it left."""
+        try:
+            with self._leases.freeze():
+                yield
+        except Exception:
+            await self._collector.collect()
+            raise
+        self._note_settling()
 
     async def _load_one(self, found: archive_load.FoundImage, progress: Progress) -> Sequence[str]:
         document = parse_config_document(self._store.read(found.manifest.config.digest, CONFIG_MAX))

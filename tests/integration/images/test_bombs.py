@@ -31,6 +31,9 @@ def host() -> Iterator[PrivateAgent]:
         running.run("mount", "-t", "tmpfs", "-o", f"size={DISK}m,mode=710", "tmpfs", str(running.data_root))
         running.start()
         yield running
+        running.stop()
+        running.run("umount", str(running.data_root))
+        running.start()
 
 
 def zeros(size: int) -> bytes:
