@@ -80,10 +80,6 @@ options:
       - With O(source=import), Dockerfile instructions that say how the image is run, such as V(CMD ["/bin/sh"]).
     type: list
     elements: str
-  message:
-    description:
-      - With O(source=import), the message in the history of the image.
-    type: str
   platform:
     description:
       - The platform of the image, such as V(linux/arm64). The one of the host if it is not given.
@@ -182,7 +178,6 @@ OPTIONS = {
     "path": {"type": "path"},
     "load_path": {"type": "path"},
     "changes": {"type": "list", "elements": "str"},
-    "message": {"type": "str"},
     "platform": {"type": "str"},
     "pull": {
         "type": "dict",

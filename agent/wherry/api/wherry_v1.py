@@ -18,6 +18,7 @@ from wherry.containers.model import Container
 from wherry.engine.documents import Document, parse_all
 from wherry.engine.model import Action, Object, Result
 from wherry.errors import NotFound
+from wherry.host.kernel_report import kernel_report
 from wherry.images.model import Image
 from wherry.networks.model import Network
 from wherry.registry.mirror_rules import MirrorRule, rule_json
@@ -52,6 +53,11 @@ async def inspect_mirror(agent: Agent, request: Request) -> Response:
     return JsonResponse(mirror_json(rule))
 
 
+async def kernel(_agent: Agent, _request: Request) -> Response:
+    """What the kernel offers to containers."""
+    return JsonResponse(await kernel_report())
+
+
 def mirror_json(rule: MirrorRule) -> dict[str, Any]:
     """A registry rule in the option names of the module ``registry_mirror``."""
     body = rule_json(rule, secrets=False)
@@ -67,6 +73,7 @@ def register(router: Router) -> None:
     """Routes of this subject."""
     router.add("POST", "/wherry/v1/plan", plan)
     router.add("POST", "/wherry/v1/apply", apply)
+    router.add("GET", "/wherry/v1/kernel", kernel)
     router.add("GET", "/wherry/v1/registry_mirrors", list_mirrors)
     router.add("GET", "/wherry/v1/registry_mirrors/{registry:path}", inspect_mirror)
 

@@ -100,10 +100,7 @@ async def _image_steps(
         return [], coming
     if coming is not None and handling.pull == "missing":
         return [], coming
-    try:
-        step = await pull_step(named(name, "latest"), handling.platform, world, coming)
-    except NotFound as error:
-        raise NotFound(error.message, field="image", value=name) from error
+    step = await pull_step(named(name, "latest"), handling.platform, world, coming, field="image")
     return ([step] if step.action.changed else []), world.coming_image(name)
 
 

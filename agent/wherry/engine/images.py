@@ -73,9 +73,9 @@ def _has_platform(image: Image, wanted: str) -> bool:
     return system in {"", image.os} and architecture in {"", image.architecture}
 
 
-async def pull_step(name: str, platform: str, world: World, existing: Image | None) -> Step:
-    """The pull of a name, after asking the registry what that would bring. Shared by images and containers."""
-    remote = await resolve_remote(name, platform, world)
+async def pull_step(name: str, platform: str, world: World, existing: Image | None, field: str = "name") -> Step:
+    """The pull of a name, after asking the registry what that would bring. ``field`` is the option that named it."""
+    remote = await _resolve(name, platform, world, field)
     if existing is not None and existing.id == remote.image_id:
         return nothing(KIND, name, "the registry has the same image")
     world.expect_image(name, ExpectedImage(remote.image_id))
@@ -88,14 +88,14 @@ async def pull_step(name: str, platform: str, world: World, existing: Image | No
     return Step(action, pull)
 
 
-async def resolve_remote(name: str, platform: str, world: World) -> RemoteImage:
+async def _resolve(name: str, platform: str, world: World, field: str) -> RemoteImage:
     """What a pull would bring; an error says of which image."""
     try:
         return await world.nouns.images.resolve_remote(parse_reference(name), platform=platform or None)
     except WherryError as error:
         if error.field:
             raise
-        raise type(error)(f"cannot be pulled: {error.message}", field="name", value=name) from error
+        raise type(error)(f"cannot be pulled: {error.message}", field=field, value=name) from error
 
 
 async def _import(document: ImageDocument, world: World, existing: Image | None, known: Archives) -> Step:
@@ -121,7 +121,7 @@ def _run_import(document: ImageDocument, world: World, mark: str) -> Run:
             archives.chunks(document.path, "path"),
             repository=reference.repository,
             tag=reference.tag or "",
-            message=document.message,
+            message=f"Imported from {document.path}",
             changes=[*document.changes, f"LABEL {IMPORT_LABEL}={mark}"],
             platform=document.platform or None,
         )

@@ -7,7 +7,8 @@ from typing import Any
 from wherry.engine.documents.volume import VolumeDocument
 from wherry.engine.model import Action, Run, Step, nothing
 from wherry.engine.world import World
-from wherry.errors import Conflict
+from wherry.errors import Conflict, InvalidParameter
+from wherry.volumes import local
 from wherry.volumes.model import LOCAL_DRIVER, Volume, VolumeSpec
 
 KIND = VolumeDocument.kind
@@ -50,9 +51,6 @@ def _absent(document: VolumeDocument, world: World, existing: Volume | None) -> 
 
 
 def _check_driver(document: VolumeDocument) -> None:
-    from wherry.errors import InvalidParameter
-    from wherry.volumes import local
-
     if document.driver not in {None, LOCAL_DRIVER}:
         allowed = f"{LOCAL_DRIVER} is the only one"
         raise InvalidParameter("no such volume driver", field="driver", value=document.driver, allowed=allowed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from wherry.engine.documents import fields
@@ -27,7 +27,6 @@ class ImageDocument:
     source: str | None = None
     path: str = ""
     changes: tuple[str, ...] = ()
-    message: str = ""
     platform: str = ""
     repository: str = ""
     force_source: bool = False
@@ -51,7 +50,6 @@ def parse(resource: Mapping[str, Any]) -> ImageDocument:
         source=options.get("source", fields.choice(*SOURCES)),
         path=options.default("path", fields.absolute_path, ""),
         changes=options.default("changes", fields.texts, ()),
-        message=options.default("message", fields.text, ""),
         platform=options.default("platform", _platform, "") or (pull or ""),
         repository=options.default("repository", image_name, ""),
         force_source=options.default("force_source", fields.flag, False),
@@ -75,8 +73,6 @@ def named(text: str, tag: str) -> str:
 
 def _checked(document: ImageDocument, load_path: str) -> ImageDocument:
     """Options that need, or exclude, each other."""
-    from dataclasses import replace
-
     if load_path:
         if document.source != "load":
             raise InvalidParameter("is only for source load", field="load_path", value=load_path)
@@ -96,8 +92,6 @@ def _checked(document: ImageDocument, load_path: str) -> ImageDocument:
         raise InvalidParameter("is only for source load and import", field="path", value=document.path)
     if document.changes and document.source != "import":
         raise InvalidParameter("is only for source import", field="changes")
-    if document.message and document.source != "import":
-        raise InvalidParameter("is only for source import", field="message", value=document.message)
     return document
 
 
