@@ -47,6 +47,9 @@ struct wherry_container {
 
 #define WHERRY_CONTAINER_FIFO "exec.fifo"
 
+/* Compiled filters, beside the containers: no container can have a name that begins with a dot. */
+#define WHERRY_CONTAINER_SECCOMP_CACHE ".seccomp"
+
 /* Takes the name: makes the directory, which fails with EEXIST when another container has it. `id` is checked: letters,
  * digits and
  * "_+-.", not beginning with a dot, at most 255 bytes. */

@@ -67,7 +67,7 @@ int wherry_json_only(struct json_object *object, const char *where, const char *
     char name[WHERRY_JSON_WHERE_MAX];
 
     if (!json_object_is_type(object, json_type_object))
-        return wherry_error_set(err, EINVAL, "%s: must be an object", where);
+        return wherry_error_set(err, 0, "%s: must be an object", where);
     json_object_object_foreach(object, key, value)
     {
         bool found = false;
@@ -77,7 +77,7 @@ int wherry_json_only(struct json_object *object, const char *where, const char *
         /* A field that is spelled out as null says nothing, so there is nothing to refuse. */
         if (!found && value != NULL) {
             wherry_json_name(name, where, key);
-            return wherry_error_set(err, ENOTSUP, "%s: not supported by this runtime", name);
+            return wherry_error_set(err, 0, "%s: not supported by this runtime", name);
         }
     }
     return 0;
@@ -94,7 +94,7 @@ static int lookup(struct json_object *object, const char *where, const char *key
     if (json_object_is_type(*value, type))
         return 1;
     wherry_json_name(name, where, key);
-    return wherry_error_set(err, EINVAL, "%s: must be %s", name, noun);
+    return wherry_error_set(err, 0, "%s: must be %s", name, noun);
 }
 
 /* A string with a NUL inside would be read as a shorter one by every C function after this: refuse it at the door. */
@@ -103,10 +103,10 @@ static int take_string(struct json_object *value, const char *name, const char *
     const char *text;
 
     if (!json_object_is_type(value, json_type_string))
-        return wherry_error_set(err, EINVAL, "%s: must be a string", name);
+        return wherry_error_set(err, 0, "%s: must be a string", name);
     text = json_object_get_string(value);
     if (strlen(text) != (size_t)json_object_get_string_len(value))
-        return wherry_error_set(err, EINVAL, "%s: must not contain NUL", name);
+        return wherry_error_set(err, 0, "%s: must not contain NUL", name);
     *out = text;
     return 1;
 }
@@ -150,7 +150,7 @@ int wherry_json_integer(struct json_object *object, const char *where, const cha
     number = json_object_get_int64(value);
     if (number < least || number > most) {
         wherry_json_name(name, where, key);
-        return wherry_error_set(err, ERANGE, "%s: %s: must be an integer from %lld to %lld", name,
+        return wherry_error_set(err, 0, "%s: %s: must be an integer from %lld to %lld", name,
                                 json_object_get_string(value), (long long)least, (long long)most);
     }
     *out = number;

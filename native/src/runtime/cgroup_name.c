@@ -24,9 +24,9 @@ int wherry_cgroup_name(const char *cgroups_path, const char *id, char name[WHERR
     const char *path = cgroups_path != NULL && cgroups_path[0] != '\0' ? cgroups_path : id;
 
     if (strchr(path, ':') != NULL)
-        return wherry_error_set(err, ENOTSUP, "linux.cgroupsPath: %s: systemd's form is not supported", path);
+        return wherry_error_set(err, 0, "linux.cgroupsPath: %s: systemd's form is not supported", path);
     if (has_parent_component(path))
-        return wherry_error_set(err, EINVAL, "linux.cgroupsPath: %s: must not contain ..", path);
+        return wherry_error_set(err, 0, "linux.cgroupsPath: %s: must not contain ..", path);
     if ((size_t)snprintf(name, WHERRY_CGROUP_NAME_MAX, "%s", path) >= WHERRY_CGROUP_NAME_MAX)
         return wherry_error_set(err, ENAMETOOLONG, "linux.cgroupsPath: %s", path);
     return 0;

@@ -27,7 +27,7 @@ struct wherry_planned_bind {
     struct wherry_planned_bind *next;
 };
 
-/* Attributes and propagation for a mount that is still detached, or is the container's own already. */
+/* Attributes and propagation of a mount of the container's own that is attached. */
 int wherry_child_set_attributes(int mount, const struct wherry_mount *wanted, struct wherry_error *err);
 
 /* Attaches a detached mount over `target`. */

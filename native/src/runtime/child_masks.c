@@ -93,17 +93,23 @@ int wherry_child_mask_path(struct wherry_child *child, const void *subject, stru
 
 int wherry_child_make_readonly(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
-    static const struct wherry_mount readonly = {.recursive_set = MOUNT_ATTR_RDONLY};
+    static const struct wherry_mount all = {.recursive_set = MOUNT_ATTR_RDONLY};
+    static const struct wherry_mount top = {.set = MOUNT_ATTR_RDONLY};
     const char *path = subject;
     cleanup_close int target = open_listed(child, path, err);
     cleanup_close int copy = -1;
+    int result;
 
     if (target < 0)
         return target == -ENOENT ? 0 : target;
     copy = open_tree(target, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | AT_RECURSIVE);
     if (copy < 0)
         return wherry_error_set(err, errno, "copy the mount of %s", path);
-    if (wherry_child_set_attributes(copy, &readonly, err) < 0)
-        return wherry_error_prefix(err, "make %s read-only", path);
-    return wherry_child_attach(copy, target, path, err);
+    if (wherry_child_attach(copy, target, path, err) < 0)
+        return -1;
+    result = wherry_child_set_attributes(copy, &all, err);
+    /* Before 5.12 only the path itself can be protected, and not what is mounted below it. */
+    if (result == -ENOSYS)
+        result = wherry_child_set_attributes(copy, &top, err);
+    return result < 0 ? wherry_error_prefix(err, "make %s read-only", path) : 0;
 }

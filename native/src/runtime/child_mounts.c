@@ -16,9 +16,9 @@
 
 #include <linux/magic.h>
 
-/* Attributes by a remount through /proc/self/fd, for kernels before 5.12, which have no mount_setattr. Until the root
- * is changed that is the host's /proc. Recursive ones cannot be had that way. */
-static int remount(int mount_fd, const struct wherry_mount *wanted)
+/* What mount_setattr does, for kernels before 5.12, which have not got it: by path through /proc/self/fd, which until
+ * the root is changed is the host's. Attributes of everything below cannot be had that way, propagation can. */
+static int set_by_path(int mount_fd, bool recursive, uint64_t attributes, uint64_t propagation)
 {
     static const struct {
         uint64_t attribute;
@@ -30,36 +30,36 @@ static int remount(int mount_fd, const struct wherry_mount *wanted)
     unsigned long value = MS_REMOUNT | MS_BIND;
     char path[64];
 
-    if (wanted->recursive_set != 0 || wanted->recursive_clear != 0)
+    if (attributes != 0 && recursive)
         return -ENOSYS;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", mount_fd);
+    if (propagation != 0 && mount(NULL, path, NULL, propagation | (recursive ? MS_REC : 0), NULL) < 0)
+        return -errno;
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-        if ((wanted->set & flags[i].attribute) != 0)
+        if ((attributes & flags[i].attribute) != 0)
             value |= flags[i].flag;
     }
-    snprintf(path, sizeof(path), "/proc/self/fd/%d", mount_fd);
-    return mount(NULL, path, NULL, value, NULL) < 0 ? -errno : 0;
+    return attributes != 0 && mount(NULL, path, NULL, value, NULL) < 0 ? -errno : 0;
 }
 
-static int set(int mount_fd, unsigned flags, uint64_t attributes, uint64_t clear, uint64_t propagation)
+static int set(int mount_fd, bool recursive, uint64_t attributes, uint64_t clear, uint64_t propagation)
 {
     struct mount_attr attr = {.attr_set = attributes, .attr_clr = clear, .propagation = propagation};
 
     if (attributes == 0 && clear == 0 && propagation == 0)
         return 0;
-    /* Setting one of the access time modes is allowed only when the field is cleared as a whole. */
-    if ((attributes & MOUNT_ATTR__ATIME) != 0)
-        attr.attr_clr |= MOUNT_ATTR__ATIME;
-    return mount_setattr(mount_fd, "", AT_EMPTY_PATH | flags, &attr, sizeof(attr)) < 0 ? -errno : 0;
+    if (mount_setattr(mount_fd, "", AT_EMPTY_PATH | (recursive ? (unsigned)AT_RECURSIVE : 0), &attr, sizeof(attr)) == 0)
+        return 0;
+    return errno == ENOSYS ? set_by_path(mount_fd, recursive, attributes, propagation) : -errno;
 }
 
 int wherry_child_set_attributes(int mount_fd, const struct wherry_mount *wanted, struct wherry_error *err)
 {
     bool deep = wanted->recursive_propagation;
-    int result =
-        set(mount_fd, AT_RECURSIVE, wanted->recursive_set, wanted->recursive_clear, deep ? wanted->propagation : 0);
+    int result = set(mount_fd, true, wanted->recursive_set, wanted->recursive_clear, deep ? wanted->propagation : 0);
 
     if (result == 0)
-        result = set(mount_fd, 0, wanted->set, wanted->clear, deep ? 0 : wanted->propagation);
+        result = set(mount_fd, false, wanted->set, wanted->clear, deep ? 0 : wanted->propagation);
     return result < 0 ? wherry_error_set(err, -result, "set mount attributes") : 0;
 }
 
@@ -93,19 +93,16 @@ int wherry_child_mount_bind(struct wherry_child *child, const void *subject, str
     cleanup_close int target = -1;
 
     if (is_root(bind->mount->destination))
-        return wherry_error_set(err, EINVAL, "mount on /: the root is root.path's");
+        return wherry_error_set(err, 0, "mount on /: the root is root.path's");
     target = open_target(child, bind->tree, bind->mount->destination, err);
     if (target < 0)
         return target;
     if (wherry_child_attach(bind->tree, target, bind->mount->destination, err) < 0)
         return -1;
-    /* Attributes come after the attachment so that the fallback for old kernels, which wants an attached mount, works
-     * the same way. */
-    if (wherry_child_set_attributes(bind->tree, bind->mount, err) == 0)
-        return 0;
-    if (err->code == ENOSYS && remount(bind->tree, bind->mount) == 0)
-        return 0;
-    return wherry_error_prefix(err, "bind %s on %s", bind->mount->source, bind->mount->destination);
+    /* After the attachment, because kernels without mount_setattr only change what is attached. */
+    if (wherry_child_set_attributes(bind->tree, bind->mount, err) < 0)
+        return wherry_error_prefix(err, "bind %s on %s", bind->mount->source, bind->mount->destination);
+    return 0;
 }
 
 /* What the file system itself has to say about a refusal: the kernel keeps it as text to be read from the context,
@@ -165,7 +162,7 @@ static int keep_proc(struct wherry_child *child, int fd, struct wherry_error *er
     struct statfs status;
 
     if (fstatfs(fd, &status) < 0 || status.f_type != PROC_SUPER_MAGIC)
-        return wherry_error_set(err, EINVAL, "mount proc: not a procfs");
+        return wherry_error_set(err, 0, "mount proc: not a procfs");
     child->proc_fd = fd;
     return 0;
 }
@@ -179,7 +176,7 @@ int wherry_child_mount_filesystem(struct wherry_child *child, const void *subjec
     cleanup_close int fd = -1;
 
     if (is_root(mount->destination))
-        return wherry_error_set(err, EINVAL, "mount on /: the root is root.path's");
+        return wherry_error_set(err, 0, "mount on /: the root is root.path's");
     fd = make_filesystem(mount, err);
     if (fd < 0)
         return fd;

@@ -23,7 +23,7 @@ static int check_id(const char *id, struct wherry_error *err)
 
     if (length == 0 || length > NAME_MAX || id[0] == '.' || strspn(id, allowed) != length)
         return wherry_error_set(
-            err, EINVAL,
+            err, 0,
             "container ID \"%s\": must be 1 to 255 letters, digits, '_', '+', '-' or '.', and not begin "
             "with a dot",
             id);

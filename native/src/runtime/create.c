@@ -38,19 +38,24 @@ static int check_terminal(const struct creation *creation, struct wherry_error *
     return 0;
 }
 
-/* Reads the configuration and everything that can be wrong with it, before anything is made. */
+/* Reads the configuration, before anything is made. */
 static int read_configuration(struct creation *creation, struct wherry_error *err)
 {
     const struct wherry_launch_options *options = creation->options;
-    cleanup_free char *cache = NULL;
 
     if (wherry_spec_load(options->bundle, &creation->spec, err) < 0)
         return -1;
     if (!creation->spec.has_process)
-        return wherry_error_set(err, EINVAL, "%s/config.json: process: must be set", options->bundle);
-    if (check_terminal(creation, err) < 0)
-        return -1;
-    if (asprintf(&cache, "%s/.seccomp", options->root) < 0)
+        return wherry_error_set(err, 0, "%s/config.json: process: must be set", options->bundle);
+    return check_terminal(creation, err);
+}
+
+/* Capabilities, limits and the filter, which is kept beside the containers for the next one with the same profile. */
+static int prepare_identity(struct creation *creation, struct wherry_error *err)
+{
+    cleanup_free char *cache = NULL;
+
+    if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, creation->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
     return wherry_identity_prepare(&creation->plan, &creation->spec.process, creation->spec.seccomp, cache, err);
 }
@@ -117,7 +122,8 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
     if (wherry_container_reserve(options->root, id, &creation->container, err) < 0)
         return -1;
     creation->reserved = true;
-    if (fill_record(creation, err) < 0 || keep_configuration(creation, err) < 0 || make_cgroup(creation, err) < 0 ||
+    if (prepare_identity(creation, err) < 0 || fill_record(creation, err) < 0 ||
+        keep_configuration(creation, err) < 0 || make_cgroup(creation, err) < 0 ||
         wherry_container_save(&creation->container, err) < 0)
         return -1;
     if (wait_for_start && make_fifo(creation, err) < 0)

@@ -80,7 +80,7 @@ static int read_process(struct execution *execution, struct json_object *object,
         return -1;
     if (execution->process.terminal && execution->options->console_socket == NULL)
         return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
-    if (asprintf(&cache, "%s/.seccomp", execution->options->root) < 0)
+    if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, execution->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
     return wherry_identity_prepare(&execution->plan, &execution->process, seccomp, cache, err);
 }
@@ -181,7 +181,7 @@ int wherry_runtime_process(const char *root, const char *id, struct json_object 
     if (configuration == NULL)
         return -1;
     if (!json_object_object_get_ex(configuration, "process", &process))
-        return wherry_error_set(err, EINVAL, "container %s: its config.json has no process", id);
+        return wherry_error_set(err, 0, "container %s: its config.json has no process", id);
     *object = json_object_get(process);
     return 0;
 }

@@ -146,8 +146,7 @@ int wherry_mount_options_parse(const char *const *words, size_t count, const cha
         if (option == NULL)
             mount->data[mount->data_count++] = words[i];
         else if (option->kind == OPTION_REFUSED)
-            return wherry_error_set(err, ENOTSUP, "%s.options[%zu]: %s: not supported by this runtime", where, i,
-                                    words[i]);
+            return wherry_error_set(err, 0, "%s.options[%zu]: %s: not supported by this runtime", where, i, words[i]);
         else
             apply(option, mount);
     }

@@ -30,7 +30,7 @@ static int push_bind(struct wherry_plan *plan, struct wherry_mount *mount, const
                      struct wherry_error *err)
 {
     if (directory == NULL)
-        return wherry_error_set(err, ENOTSUP, "mount cgroup on %s: the container has no group in this hierarchy",
+        return wherry_error_set(err, 0, "mount cgroup on %s: the container has no group in this hierarchy",
                                 mount->destination);
     mount->source = directory;
     mount->bind = true;

@@ -49,6 +49,6 @@ int wherry_signal_parse(const char *text, struct wherry_error *err)
         number = parse_name(text);
     /* 0 asks whether the process is there, kill(2). */
     if (number < 0 || number > SIGRTMAX)
-        return wherry_error_set(err, EINVAL, "unknown signal \"%s\"", text);
+        return wherry_error_set(err, 0, "unknown signal \"%s\"", text);
     return (int)number;
 }

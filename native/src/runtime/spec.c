@@ -24,7 +24,7 @@ static int parse_root(struct wherry_spec *spec, const char *bundle, struct wherr
         wherry_json_bool(root, "root", "readonly", &spec->root_readonly, err) < 0)
         return -EINVAL;
     if (path == NULL || path[0] == '\0')
-        return wherry_error_set(err, EINVAL, "root.path: must be set");
+        return wherry_error_set(err, 0, "root.path: must be set");
     spec->root_path = path[0] == '/' ? path : wherry_arena_format(&spec->arena, "%s/%s", bundle, path);
     return spec->root_path != NULL ? 0 : wherry_error_set(err, ENOMEM, "root.path");
 }
@@ -40,7 +40,7 @@ static int parse_annotations(struct wherry_spec *spec, struct wherry_error *err)
     json_object_object_foreach(spec->annotations, key, value)
     {
         if (!json_object_is_type(value, json_type_string))
-            return wherry_error_set(err, EINVAL, "annotations.%s: must be a string", key);
+            return wherry_error_set(err, 0, "annotations.%s: must be a string", key);
     }
     return 0;
 }
@@ -52,13 +52,13 @@ static int parse_names(struct wherry_spec *spec, struct wherry_error *err)
         wherry_json_string(spec->document, "", "domainname", &spec->domainname, err) < 0)
         return -EINVAL;
     if (spec->oci_version == NULL || strncmp(spec->oci_version, "1.", 2) != 0)
-        return wherry_error_set(err, EINVAL, "ociVersion: %s: must be 1.x",
+        return wherry_error_set(err, 0, "ociVersion: %s: must be 1.x",
                                 spec->oci_version != NULL ? spec->oci_version : "absent");
     /* The kernel's own limit, __NEW_UTS_LEN. */
     if (spec->hostname != NULL && strlen(spec->hostname) > 64)
-        return wherry_error_set(err, EINVAL, "hostname: %s: must be at most 64 bytes", spec->hostname);
+        return wherry_error_set(err, 0, "hostname: %s: must be at most 64 bytes", spec->hostname);
     if (spec->domainname != NULL && strlen(spec->domainname) > 64)
-        return wherry_error_set(err, EINVAL, "domainname: %s: must be at most 64 bytes", spec->domainname);
+        return wherry_error_set(err, 0, "domainname: %s: must be at most 64 bytes", spec->domainname);
     return 0;
 }
 

@@ -28,7 +28,7 @@ static int parse_hook(struct json_object *object, const char *where, struct wher
         wherry_json_integer(object, where, "timeout", 1, INT_MAX / 1000, &timeout, err) < 0)
         return -EINVAL;
     if (hook->path == NULL || hook->path[0] != '/')
-        return wherry_error_set(err, EINVAL, "%s.path: must be an absolute path", where);
+        return wherry_error_set(err, 0, "%s.path: must be an absolute path", where);
     if (count == 0) {
         hook->args = wherry_arena_array(arena, 2, sizeof(*hook->args));
         if (hook->args == NULL)
@@ -48,9 +48,11 @@ static int parse_kind(struct json_object *hooks, enum wherry_hook_kind kind, str
     struct wherry_hooks *list = &spec->hooks[kind];
     struct json_object *array = NULL;
     size_t count;
+    int found;
 
-    if (wherry_json_array(hooks, "hooks", kinds[kind], &array, err) <= 0)
-        return array == NULL ? 0 : -EINVAL;
+    found = wherry_json_array(hooks, "hooks", kinds[kind], &array, err);
+    if (found <= 0)
+        return found;
     count = json_object_array_length(array);
     list->items = wherry_arena_array(&spec->arena, count, sizeof(*list->items));
     if (list->items == NULL)
@@ -69,9 +71,11 @@ static int parse_kind(struct json_object *hooks, enum wherry_hook_kind kind, str
 int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err)
 {
     struct json_object *hooks = NULL;
+    int found;
 
-    if (wherry_json_object(spec->document, "", "hooks", &hooks, err) <= 0)
-        return hooks == NULL ? 0 : -EINVAL;
+    found = wherry_json_object(spec->document, "", "hooks", &hooks, err);
+    if (found <= 0)
+        return found;
     if (wherry_json_only(hooks, "hooks", kinds, WHERRY_COUNT(kinds), err) < 0)
         return -EINVAL;
     for (int kind = 0; kind < WHERRY_HOOK_KINDS; kind++) {

@@ -34,16 +34,16 @@ static int parse_namespace(struct json_object *object, const char *where, struct
         if (strcmp(type, types[i].name) != 0)
             continue;
         if (wherry_spec_namespace(spec, types[i].flag) != NULL)
-            return wherry_error_set(err, EINVAL, "%s.type: %s: named twice", where, type);
+            return wherry_error_set(err, 0, "%s.type: %s: named twice", where, type);
         if (path != NULL && path[0] != '\0' && path[0] != '/')
-            return wherry_error_set(err, EINVAL, "%s.path: %s: must be an absolute path", where, path);
+            return wherry_error_set(err, 0, "%s.path: %s: must be an absolute path", where, path);
         namespace = &spec->namespaces[spec->namespace_count++];
         namespace->flag = types[i].flag;
         namespace->name = types[i].name;
         namespace->path = path != NULL && path[0] != '\0' ? path : NULL;
         return 0;
     }
-    return wherry_error_set(err, ENOTSUP, "%s.type: %s: must be pid, network, mount, ipc, uts, user or cgroup", where,
+    return wherry_error_set(err, 0, "%s.type: %s: must be pid, network, mount, ipc, uts, user or cgroup", where,
                             type != NULL ? type : "absent");
 }
 
@@ -59,9 +59,9 @@ static int parse_mapping(struct json_object *object, const char *where, struct w
         wherry_json_integer(object, where, "size", 1, WHERRY_ID_MAX + 1, &count, err) < 0)
         return -EINVAL;
     if (inside < 0 || outside < 0 || count < 0)
-        return wherry_error_set(err, EINVAL, "%s: must have containerID, hostID and size", where);
+        return wherry_error_set(err, 0, "%s: must have containerID, hostID and size", where);
     if (inside + count > WHERRY_ID_MAX + 1 || outside + count > WHERRY_ID_MAX + 1)
-        return wherry_error_set(err, ERANGE, "%s: reaches beyond ID %lld", where, WHERRY_ID_MAX);
+        return wherry_error_set(err, 0, "%s: reaches beyond ID %lld", where, WHERRY_ID_MAX);
     *mapping = (struct wherry_id_mapping){(uint32_t)inside, (uint32_t)outside, (uint32_t)count};
     return 0;
 }
@@ -71,13 +71,15 @@ static int parse_mappings(struct json_object *object, const char *key, struct wh
 {
     struct json_object *array = NULL;
     size_t count;
+    int found;
 
-    if (wherry_json_array(object, "linux", key, &array, err) <= 0)
-        return array == NULL ? 0 : -EINVAL;
+    found = wherry_json_array(object, "linux", key, &array, err);
+    if (found <= 0)
+        return found;
     count = json_object_array_length(array);
     /* The kernel takes at most 340 lines, user_namespaces(7). */
     if (count > 340)
-        return wherry_error_set(err, EINVAL, "linux.%s: must be at most 340 mappings", key);
+        return wherry_error_set(err, 0, "linux.%s: must be at most 340 mappings", key);
     mappings->items = wherry_arena_array(arena, count, sizeof(*mappings->items));
     if (mappings->items == NULL)
         return wherry_error_set(err, ENOMEM, "linux.%s", key);
@@ -109,10 +111,9 @@ static int parse_device(struct json_object *object, const char *where, struct wh
         wherry_json_integer(object, where, "gid", 0, WHERRY_ID_MAX, &gid, err) < 0)
         return -EINVAL;
     if (device->path == NULL || device->path[0] != '/')
-        return wherry_error_set(err, EINVAL, "%s.path: must be an absolute path", where);
+        return wherry_error_set(err, 0, "%s.path: must be an absolute path", where);
     if (type == NULL || strlen(type) != 1 || strchr("cubp", type[0]) == NULL)
-        return wherry_error_set(err, EINVAL, "%s.type: %s: must be c, u, b or p", where,
-                                type != NULL ? type : "absent");
+        return wherry_error_set(err, 0, "%s.type: %s: must be c, u, b or p", where, type != NULL ? type : "absent");
     device->mode = (mode_t)(mode & 07777) | (type[0] == 'b' ? S_IFBLK : type[0] == 'p' ? S_IFIFO : S_IFCHR);
     device->number = type[0] == 'p' ? 0 : makedev((unsigned)major_number, (unsigned)minor_number);
     device->uid = (uid_t)uid;
@@ -124,9 +125,11 @@ static int parse_devices(struct json_object *object, struct wherry_spec *spec, s
 {
     struct json_object *array = NULL;
     size_t count;
+    int found;
 
-    if (wherry_json_array(object, "linux", "devices", &array, err) <= 0)
-        return array == NULL ? 0 : -EINVAL;
+    found = wherry_json_array(object, "linux", "devices", &array, err);
+    if (found <= 0)
+        return found;
     count = json_object_array_length(array);
     spec->devices = wherry_arena_array(&spec->arena, count, sizeof(*spec->devices));
     if (spec->devices == NULL)
@@ -149,7 +152,7 @@ static int sysctl_path(struct wherry_arena *arena, struct wherry_sysctl *sysctl,
     const char *first = strpbrk(sysctl->name, "./");
 
     if (first == NULL || first == sysctl->name || strstr(sysctl->name, "..") != NULL)
-        return wherry_error_set(err, EINVAL, "linux.sysctl.%s: not a sysctl name", sysctl->name);
+        return wherry_error_set(err, 0, "linux.sysctl.%s: not a sysctl name", sysctl->name);
     sysctl->path = wherry_arena_format(arena, "sys/%s", sysctl->name);
     if (sysctl->path == NULL)
         return wherry_error_set(err, ENOMEM, "linux.sysctl");
@@ -177,19 +180,20 @@ static int check_sysctl(const struct wherry_spec *spec, const struct wherry_sysc
             continue;
         if (wherry_spec_namespace(spec, owners[i].flag) != NULL)
             return 0;
-        return wherry_error_set(err, EINVAL, "linux.sysctl.%s: needs a %s namespace of the container's own",
-                                sysctl->name, owners[i].namespace);
+        return wherry_error_set(err, 0, "linux.sysctl.%s: needs a %s namespace of the container's own", sysctl->name,
+                                owners[i].namespace);
     }
-    return wherry_error_set(err, EINVAL, "linux.sysctl.%s: belongs to no namespace, it would change the host",
-                            sysctl->name);
+    return wherry_error_set(err, 0, "linux.sysctl.%s: belongs to no namespace, it would change the host", sysctl->name);
 }
 
 static int parse_sysctls(struct json_object *object, struct wherry_spec *spec, struct wherry_error *err)
 {
     struct json_object *table = NULL;
+    int found;
 
-    if (wherry_json_object(object, "linux", "sysctl", &table, err) <= 0)
-        return table == NULL ? 0 : -EINVAL;
+    found = wherry_json_object(object, "linux", "sysctl", &table, err);
+    if (found <= 0)
+        return found;
     spec->sysctls = wherry_arena_array(&spec->arena, (size_t)json_object_object_length(table), sizeof(*spec->sysctls));
     if (spec->sysctls == NULL)
         return wherry_error_set(err, ENOMEM, "linux.sysctl");
@@ -233,7 +237,7 @@ static int parse_root_propagation(struct json_object *object, struct wherry_spec
             return 0;
         }
     }
-    return wherry_error_set(err, EINVAL,
+    return wherry_error_set(err, 0,
                             "linux.rootfsPropagation: %s: must be private, shared, slave or unbindable, or one of "
                             "them with an r before it",
                             mode);
@@ -242,9 +246,11 @@ static int parse_root_propagation(struct json_object *object, struct wherry_spec
 static int parse_namespaces(struct json_object *object, struct wherry_spec *spec, struct wherry_error *err)
 {
     struct json_object *array = NULL;
+    int found;
 
-    if (wherry_json_array(object, "linux", "namespaces", &array, err) <= 0)
-        return array == NULL ? 0 : -EINVAL;
+    found = wherry_json_array(object, "linux", "namespaces", &array, err);
+    if (found <= 0)
+        return found;
     for (size_t i = 0; i < json_object_array_length(array); i++) {
         char where[WHERRY_JSON_WHERE_MAX];
 
@@ -263,9 +269,11 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
     struct json_object *object = NULL;
     struct wherry_arena *arena = &spec->arena;
     const char *label = NULL;
+    int found;
 
-    if (wherry_json_object(spec->document, "", "linux", &object, err) <= 0)
-        return object == NULL ? 0 : -EINVAL;
+    found = wherry_json_object(spec->document, "", "linux", &object, err);
+    if (found <= 0)
+        return found;
     if (wherry_json_only(object, "linux", known, WHERRY_COUNT(known), err) < 0 ||
         parse_namespaces(object, spec, err) < 0 ||
         parse_mappings(object, "uidMappings", arena, &spec->uid_mappings, err) < 0 ||
@@ -281,6 +289,6 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
         wherry_json_string(object, "linux", "mountLabel", &label, err) < 0)
         return -EINVAL;
     if (label != NULL && label[0] != '\0')
-        return wherry_error_set(err, ENOTSUP, "linux.mountLabel: %s: not supported by this runtime", label);
+        return wherry_error_set(err, 0, "linux.mountLabel: %s: not supported by this runtime", label);
     return 0;
 }

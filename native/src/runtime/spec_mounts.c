@@ -17,19 +17,19 @@ static int settle_source(struct wherry_spec *spec, const char *bundle, const cha
     }
     if (!mount->bind) {
         if (mount->type == NULL || mount->type[0] == '\0')
-            return wherry_error_set(err, EINVAL, "%s.type: must be set for what is not a bind mount", where);
+            return wherry_error_set(err, 0, "%s.type: must be set for what is not a bind mount", where);
         if (mount->source == NULL || mount->source[0] == '\0')
             mount->source = mount->type;
         if (mount->copy_up && strcmp(mount->type, "tmpfs") != 0)
-            return wherry_error_set(err, EINVAL, "%s.options: tmpcopyup: only for type tmpfs", where);
+            return wherry_error_set(err, 0, "%s.options: tmpcopyup: only for type tmpfs", where);
         return 0;
     }
     if (mount->copy_up)
-        return wherry_error_set(err, EINVAL, "%s.options: tmpcopyup: only for type tmpfs", where);
+        return wherry_error_set(err, 0, "%s.options: tmpcopyup: only for type tmpfs", where);
     if (mount->source == NULL || mount->source[0] == '\0')
-        return wherry_error_set(err, EINVAL, "%s.source: must be set for a bind mount", where);
+        return wherry_error_set(err, 0, "%s.source: must be set for a bind mount", where);
     if (mount->data_count > 0)
-        return wherry_error_set(err, ENOTSUP, "%s.options: %s: not supported for a bind mount", where, mount->data[0]);
+        return wherry_error_set(err, 0, "%s.options: %s: not supported for a bind mount", where, mount->data[0]);
     if (mount->source[0] != '/')
         mount->source = wherry_arena_format(&spec->arena, "%s/%s", bundle, mount->source);
     return mount->source != NULL ? 0 : wherry_error_set(err, ENOMEM, "%s", where);
@@ -49,7 +49,7 @@ static int parse_mount(struct wherry_spec *spec, const char *bundle, struct json
         wherry_json_strings(object, where, "options", &spec->arena, &options, &count, err) < 0)
         return -EINVAL;
     if (mount->destination == NULL || mount->destination[0] != '/')
-        return wherry_error_set(err, EINVAL, "%s.destination: %s: must be an absolute path", where,
+        return wherry_error_set(err, 0, "%s.destination: %s: must be an absolute path", where,
                                 mount->destination != NULL ? mount->destination : "absent");
     if (wherry_mount_options_parse((const char *const *)options, count, where, &spec->arena, mount, err) < 0)
         return -EINVAL;
@@ -60,9 +60,11 @@ int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struc
 {
     struct json_object *array = NULL;
     size_t count;
+    int found;
 
-    if (wherry_json_array(spec->document, "", "mounts", &array, err) <= 0)
-        return array == NULL ? 0 : -EINVAL;
+    found = wherry_json_array(spec->document, "", "mounts", &array, err);
+    if (found <= 0)
+        return found;
     count = json_object_array_length(array);
     spec->mounts = wherry_arena_array(&spec->arena, count, sizeof(*spec->mounts));
     if (spec->mounts == NULL)

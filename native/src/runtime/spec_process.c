@@ -12,12 +12,14 @@ static int parse_groups(struct json_object *user, const char *where, struct wher
 {
     struct json_object *groups = NULL;
     size_t count;
+    int found;
 
-    if (wherry_json_array(user, where, "additionalGids", &groups, err) <= 0)
-        return groups == NULL ? 0 : -EINVAL;
+    found = wherry_json_array(user, where, "additionalGids", &groups, err);
+    if (found <= 0)
+        return found;
     count = json_object_array_length(groups);
     if (count > NGROUPS_MAX)
-        return wherry_error_set(err, EINVAL, "%s.additionalGids: must be at most %d groups", where, NGROUPS_MAX);
+        return wherry_error_set(err, 0, "%s.additionalGids: must be at most %d groups", where, NGROUPS_MAX);
     process->groups = wherry_arena_array(arena, count, sizeof(gid_t));
     if (process->groups == NULL)
         return wherry_error_set(err, ENOMEM, "%s.additionalGids", where);
@@ -26,7 +28,7 @@ static int parse_groups(struct json_object *user, const char *where, struct wher
 
         if (!json_object_is_type(item, json_type_int) || json_object_get_int64(item) < 0 ||
             json_object_get_int64(item) > WHERRY_ID_MAX)
-            return wherry_error_set(err, ERANGE, "%s.additionalGids[%zu]: must be an integer from 0 to %lld", where, i,
+            return wherry_error_set(err, 0, "%s.additionalGids[%zu]: must be an integer from 0 to %lld", where, i,
                                     WHERRY_ID_MAX);
         process->groups[i] = (gid_t)json_object_get_int64(item);
     }
@@ -42,9 +44,11 @@ static int parse_user(struct json_object *object, const char *where, struct wher
     char name[WHERRY_JSON_WHERE_MAX];
     int64_t uid = 0, gid = 0, mask = 0;
     int has_mask;
+    int found;
 
-    if (wherry_json_object(object, where, "user", &user, err) <= 0)
-        return user == NULL ? 0 : -EINVAL;
+    found = wherry_json_object(object, where, "user", &user, err);
+    if (found <= 0)
+        return found;
     wherry_json_name(name, where, "user");
     if (wherry_json_only(user, name, known, WHERRY_COUNT(known), err) < 0)
         return -EINVAL;
@@ -69,11 +73,13 @@ static int parse_console(struct json_object *object, const char *where, struct w
     struct json_object *size = NULL;
     char name[WHERRY_JSON_WHERE_MAX];
     int64_t rows = 0, columns = 0;
+    int found;
 
     if (wherry_json_bool(object, where, "terminal", &process->terminal, err) < 0)
         return -EINVAL;
-    if (wherry_json_object(object, where, "consoleSize", &size, err) <= 0)
-        return size == NULL ? 0 : -EINVAL;
+    found = wherry_json_object(object, where, "consoleSize", &size, err);
+    if (found <= 0)
+        return found;
     wherry_json_name(name, where, "consoleSize");
     if (wherry_json_only(size, name, known, WHERRY_COUNT(known), err) < 0 ||
         wherry_json_integer(size, name, "height", 0, USHRT_MAX, &rows, err) < 0 ||
@@ -96,7 +102,7 @@ static int refuse_labels(struct json_object *object, const char *where, struct w
         if (wherry_json_string(object, where, labels[i], &value, err) < 0)
             return -EINVAL;
         if (value != NULL && value[0] != '\0')
-            return wherry_error_set(err, ENOTSUP, "%s.%s: %s: not supported by this runtime", where, labels[i], value);
+            return wherry_error_set(err, 0, "%s.%s: %s: not supported by this runtime", where, labels[i], value);
     }
     return 0;
 }
@@ -133,13 +139,13 @@ int wherry_process_parse(struct json_object *object, const char *where, struct w
         parse_limits(object, where, process, err) < 0 || refuse_labels(object, where, err) < 0)
         return -EINVAL;
     if (process->arg_count == 0 || process->args[0][0] == '\0')
-        return wherry_error_set(err, EINVAL, "%s.args: must name a program", where);
+        return wherry_error_set(err, 0, "%s.args: must name a program", where);
     if (process->cwd == NULL || process->cwd[0] != '/')
-        return wherry_error_set(err, EINVAL, "%s.cwd: %s: must be an absolute path", where,
+        return wherry_error_set(err, 0, "%s.cwd: %s: must be an absolute path", where,
                                 process->cwd != NULL ? process->cwd : "absent");
     for (size_t i = 0; i < process->env_count; i++) {
         if (process->env[i][0] == '=' || strchr(process->env[i], '=') == NULL)
-            return wherry_error_set(err, EINVAL, "%s.env[%zu]: %s: must be NAME=VALUE", where, i, process->env[i]);
+            return wherry_error_set(err, 0, "%s.env[%zu]: %s: must be NAME=VALUE", where, i, process->env[i]);
     }
     return 0;
 }

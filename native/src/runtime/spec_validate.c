@@ -26,8 +26,8 @@ static int validate_joined_mounts(const struct wherry_spec *spec, struct wherry_
 
     if (field == NULL)
         return 0;
-    return wherry_error_set(err, ENOTSUP,
-                            "%s: must be absent when the mount namespace is one that is joined by its path", field);
+    return wherry_error_set(err, 0, "%s: must be absent when the mount namespace is one that is joined by its path",
+                            field);
 }
 
 static int validate_mounts(const struct wherry_spec *spec, struct wherry_error *err)
@@ -35,11 +35,11 @@ static int validate_mounts(const struct wherry_spec *spec, struct wherry_error *
     const struct wherry_namespace *mount = wherry_spec_namespace(spec, CLONE_NEWNS);
 
     if (mount == NULL)
-        return wherry_error_set(err, ENOTSUP, "linux.namespaces: must contain a mount namespace");
+        return wherry_error_set(err, 0, "linux.namespaces: must contain a mount namespace");
     if (mount->path != NULL)
         return validate_joined_mounts(spec, err);
     if (spec->root_path == NULL)
-        return wherry_error_set(err, EINVAL, "root.path: must be set");
+        return wherry_error_set(err, 0, "root.path: must be set");
     return 0;
 }
 
@@ -48,11 +48,10 @@ static int validate_user_namespace(const struct wherry_spec *spec, struct wherry
     bool mapped = spec->uid_mappings.count > 0 || spec->gid_mappings.count > 0;
 
     if (is_new(spec, CLONE_NEWUSER) && (spec->uid_mappings.count == 0 || spec->gid_mappings.count == 0))
-        return wherry_error_set(err, EINVAL,
-                                "linux.uidMappings, linux.gidMappings: must be set for a new user namespace");
+        return wherry_error_set(err, 0, "linux.uidMappings, linux.gidMappings: must be set for a new user namespace");
     if (!is_new(spec, CLONE_NEWUSER) && mapped)
         return wherry_error_set(
-            err, EINVAL, "linux.uidMappings, linux.gidMappings: only for a new user namespace, and there is none");
+            err, 0, "linux.uidMappings, linux.gidMappings: only for a new user namespace, and there is none");
     return 0;
 }
 
@@ -60,9 +59,9 @@ int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *er
 {
     /* A host's name is never changed for a container's sake. */
     if (spec->hostname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
-        return wherry_error_set(err, EINVAL, "hostname: needs a uts namespace");
+        return wherry_error_set(err, 0, "hostname: needs a uts namespace");
     if (spec->domainname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
-        return wherry_error_set(err, EINVAL, "domainname: needs a uts namespace");
+        return wherry_error_set(err, 0, "domainname: needs a uts namespace");
     if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0)
         return -EINVAL;
     return 0;

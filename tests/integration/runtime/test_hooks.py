@@ -1,0 +1,132 @@
+"""Hooks: all six, where and when they run, what they read, and what their failure does."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.runtime.harness import Bundle, Runtime, wait_until
+
+KINDS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
+
+
+def _hook(script: str, **fields: Any) -> dict[str, Any]:
+    return {"path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"], **fields}
+
+
+def _record(tmp_path: Path, kind: str) -> dict[str, Any]:
+    """A hook that keeps what it reads, and its namespaces. startContainer runs with the container's files."""
+    place = "" if kind == "startContainer" else tmp_path
+    return _hook(f"cat > {place}/{kind}.state; readlink /proc/self/ns/uts > {place}/{kind}.uts")
+
+
+def test_every_hook_runs_in_its_place_and_reads_the_state(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.config["annotations"] = {"key": "value"}
+    bundle.config["hooks"] = {kind: [_record(tmp_path, kind)] for kind in KINDS}
+    bundle.shell("readlink /proc/self/ns/uts; sleep 1000")
+    runtime.create()
+    made = {path.stem for path in tmp_path.glob("*.state")}
+    assert made == {"prestart", "createRuntime", "createContainer"}
+    assert not (bundle.rootfs / "startContainer.state").exists()
+    pid = runtime.state()["pid"]
+    runtime("start", "kept")
+    wait_until(runtime.text, "the program does not run")
+    assert (tmp_path / "poststart.state").exists()
+    runtime("delete", "--force", "kept")
+
+    own, inside = os.readlink("/proc/self/ns/uts"), runtime.text().strip()
+    for kind in KINDS:
+        place = bundle.rootfs if kind == "startContainer" else tmp_path
+        state = json.loads((place / f"{kind}.state").read_text())
+        assert state["id"] == "kept"
+        assert state["bundle"] == str(bundle.path)
+        assert state["annotations"] == {"key": "value"}
+        assert state["pid"] == (0 if kind == "poststop" else pid)
+        where = (place / f"{kind}.uts").read_text().strip()
+        assert where == (inside if kind in {"createContainer", "startContainer"} else own), kind
+
+
+@pytest.mark.parametrize(("kind", "status"), [
+    ("prestart", "creating"), ("createRuntime", "creating"), ("createContainer", "creating"),
+    ("startContainer", "created"), ("poststart", "running"), ("poststop", "stopped"),
+])  # fmt: skip
+def test_the_state_names_the_status_of_its_time(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, kind: str, status: str
+) -> None:
+    bundle.config["hooks"] = {kind: [_record(tmp_path, kind)]}
+    runtime.run("true")
+    place = bundle.rootfs if kind == "startContainer" else tmp_path
+    assert json.loads((place / f"{kind}.state").read_text())["status"] == status
+
+
+def test_create_runtime_hooks_see_the_containers_network_namespace(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path
+) -> None:
+    script = f"pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); readlink /proc/$pid/ns/net > {tmp_path}/net"
+    bundle.config["hooks"] = {"createRuntime": [_hook(script)]}
+    assert runtime.output("readlink /proc/self/ns/net") == (tmp_path / "net").read_text().strip()
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime", "createContainer"])
+def test_a_hook_that_fails_undoes_the_creation(runtime: Runtime, bundle: Bundle, kind: str) -> None:
+    bundle.config["hooks"] = {kind: [_hook("exit 3")]}
+    done = runtime.create(check=False)
+    assert done.returncode == 1
+    assert f"{kind} hook /bin/sh: exit status 3" in done.stderr
+    assert not (runtime.root / "kept").exists()
+
+
+def test_a_start_hook_that_fails_keeps_the_program_from_running(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"startContainer": [_hook("exit 3")]}
+    bundle.shell("echo ran")
+    runtime.create()
+    runtime("start", "kept", check=False)
+    wait_until(lambda: runtime.state()["status"] == "stopped", "it does not stop")
+    assert "ran" not in runtime.text()
+
+
+def test_a_hook_that_takes_too_long_is_killed(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"createRuntime": [_hook("exec sleep 1000", timeout=1)]}
+    begin = time.monotonic()
+    done = runtime.create(check=False)
+    assert "killed after 1 seconds" in done.stderr
+    assert time.monotonic() - begin < 5
+
+
+def test_a_hook_that_does_not_read_its_input_is_no_failure(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["annotations"] = {"long": "x" * 200000}
+    bundle.config["hooks"] = {"createRuntime": [_hook("exec <&-; exit 0")]}
+    runtime.run("true")
+
+
+def test_a_hook_has_the_environment_that_is_named_and_no_descriptors(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path
+) -> None:
+    script = f"env > {tmp_path}/env; ls /proc/self/fd > {tmp_path}/fds"
+    bundle.config["hooks"] = {"createRuntime": [_hook(script)]}
+    runtime.run("true", env={"LEAK": "1"})
+    assert "LEAK" not in (tmp_path / "env").read_text()
+    assert (tmp_path / "fds").read_text().split() == ["0", "1", "2", "3"]
+
+
+def test_poststop_hooks_run_when_a_hook_fails_the_creation(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.config["hooks"] = {"createRuntime": [_hook("exit 3")], "poststop": [_hook(f"touch {tmp_path}/stopped")]}
+    runtime.create(check=False)
+    assert (tmp_path / "stopped").exists()
+
+
+def test_a_poststop_hook_that_fails_does_not_keep_the_container(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"poststop": [_hook("exit 3")]}
+    runtime.run("true")
+    assert "poststop hook /bin/sh: exit status 3" in runtime.log.read_text()
+
+
+@pytest.mark.parametrize("hook", [{"path": "relative"}, {}, {"path": "/x", "timeout": 0}, {"path": "/x", "odd": 1}])
+def test_a_malformed_hook_is_refused_by_name(runtime: Runtime, bundle: Bundle, hook: dict[str, Any]) -> None:
+    bundle.config["hooks"] = {"prestart": [hook]}
+    assert "hooks.prestart[0]" in runtime.create(check=False).stderr

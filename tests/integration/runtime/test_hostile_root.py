@@ -1,0 +1,178 @@
+"""Images and containers that try to reach the host; the numbers are those of the attacks they repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.integration.runtime.harness import PROGRAM, Bundle, Runtime
+
+
+@pytest.fixture
+def canary(tmp_path: Path) -> Path:
+    """A directory of the host that has to stay as it is."""
+    path = tmp_path / "canary"
+    path.mkdir()
+    return path
+
+
+@pytest.mark.parametrize("name", ["dev", "proc", "sys", "dev/pts", "dev/shm", "etc"])
+@pytest.mark.parametrize("form", ["absolute", "climbing"])
+def test_a_link_in_the_image_does_not_lead_a_mount_to_the_host(
+    runtime: Runtime, bundle: Bundle, canary: Path, name: str, form: str
+) -> None:  # CVE-2026-41579, CVE-2019-16884
+    target = str(canary) if form == "absolute" else "../" * 20 + str(canary).lstrip("/")
+    path = bundle.rootfs / name
+    if path.is_dir():
+        path.rmdir()
+    path.parent.mkdir(exist_ok=True)
+    path.symlink_to(target)
+    bundle.mount("/etc/hosts", "/etc/hosts")
+    bundle.linux["devices"] = [{"path": "/dev/shm/null", "type": "c", "major": 1, "minor": 3}]
+    runtime.run("true", check=False)
+    assert list(canary.iterdir()) == []
+
+
+def test_a_proc_that_is_a_link_becomes_a_real_procfs_inside(runtime: Runtime, bundle: Bundle) -> None:  # CVE-2019-19921
+    (bundle.rootfs / "proc").rmdir()
+    (bundle.rootfs / "elsewhere").mkdir()
+    (bundle.rootfs / "proc").symlink_to("/elsewhere")
+    assert runtime.output("stat -f -c %t /proc; stat -f -c %t /elsewhere; echo x > /proc/sys/kernel/hostname || echo ro").split() == [
+        "9fa0", "9fa0", "ro"
+    ]  # fmt: skip
+
+
+def test_a_dangling_link_is_made_good_inside(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (bundle.rootfs / "run").symlink_to("/var/run")
+    bundle.mount("/run/data", str(tmp_path / "source"))
+    runtime.run("test -d /var/run/data")
+    assert (bundle.rootfs / "var" / "run" / "data").is_dir()
+
+
+def test_links_in_a_circle_end_in_an_error(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    (bundle.rootfs / "a").symlink_to("/b")
+    (bundle.rootfs / "b").symlink_to("/a")
+    bundle.mount("/a/target", str(tmp_path))
+    assert "Too many levels of symbolic links" in runtime.run(check=False).stderr
+
+
+@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("process", ["self", "1"])
+def test_a_working_directory_by_descriptor_does_not_lead_out(
+    runtime: Runtime, bundle: Bundle, number: int, process: str
+) -> None:  # CVE-2024-21626
+    bundle.process["cwd"] = f"/proc/{process}/fd/{number}"
+    directory = os.open("/", os.O_RDONLY)
+    bundle.shell("ls ../../../..; pwd")
+    bundle.write()
+    done = subprocess.run(
+        runtime.command("run", "-b", str(bundle.path), "once"), pass_fds=[directory], capture_output=True, text=True
+    )
+    os.close(directory)
+    assert done.returncode == 1, done.stdout
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize("number", range(3, 12))
+def test_exec_into_a_directory_by_descriptor_does_not_lead_out(runtime: Runtime, number: int) -> None:  # CVE-2024-21626
+    runtime.start()
+    directory = os.open("/", os.O_RDONLY)
+    done = subprocess.run(
+        runtime.command("exec", "--cwd", f"/proc/self/fd/{number}", "kept", "ls", ".."), pass_fds=[directory],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    os.close(directory)
+    assert done.returncode == 1
+    assert done.stdout == ""
+
+
+def test_no_descriptor_of_the_caller_or_the_runtime_reaches_the_container(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.process["args"] = ["ls", "/proc/self/fd"]
+    bundle.write()
+    leaks = [os.open("/", os.O_RDONLY) for _ in range(5)]
+    done = subprocess.run(
+        runtime.command("run", "-b", str(bundle.path), "once"), pass_fds=leaks, capture_output=True, text=True
+    )
+    # The last is the directory that ls itself reads.
+    assert done.stdout.split() == ["0", "1", "2", "3"]
+
+
+def test_the_program_of_the_runtime_cannot_be_overwritten_from_inside(
+    runtime: Runtime, bundle: Bundle
+) -> None:  # CVE-2019-5736
+    before = hashlib.sha256(PROGRAM.read_bytes()).hexdigest()
+    for name in ("bounding", "effective", "permitted"):
+        bundle.process["capabilities"][name] = ["CAP_SYS_PTRACE", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH"]
+    runtime.start(
+        """while :; do for p in /proc/[0-9]*; do [ $p = /proc/1 ] || [ $p = /proc/$$ ] && continue
+            case $(readlink $p/exe 2>/dev/null) in *wherry*) echo seen; echo overwritten 2>/dev/null > $p/exe;; esac
+        done; done"""
+    )
+    for _ in range(60):
+        runtime("exec", "kept", "true", check=False)
+    # Executing itself through /proc/self/exe runs the container's own program or fails; never the host's.
+    runtime("exec", "kept", "/proc/self/exe", check=False)
+    assert hashlib.sha256(PROGRAM.read_bytes()).hexdigest() == before
+
+
+def test_an_image_whose_null_device_is_a_link_does_not_unmask(
+    runtime: Runtime, bundle: Bundle, canary: Path
+) -> None:  # CVE-2025-31133
+    (canary / "file").write_text("host")
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if not one["destination"].startswith("/dev")]
+    (bundle.rootfs / "dev" / "null").symlink_to("/proc/sys/kernel/core_pattern")
+    (bundle.rootfs / "secret").write_text("secret")
+    bundle.linux["maskedPaths"].append("/secret")
+    done = runtime.run("cat /secret; stat -c %t:%T /secret", check=False)
+    # The false device is refused; would it not be, the mask would have to be the real one.
+    assert done.returncode == 1
+    assert "make device /dev/null: something else is there" in done.stderr
+
+
+def test_a_device_in_the_image_that_is_another_one_is_refused(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["mounts"] = [one for one in bundle.config["mounts"] if not one["destination"].startswith("/dev")]
+    os.mknod(bundle.rootfs / "dev" / "zero", 0o666 | 0o20000, os.makedev(1, 1))
+    assert "make device /dev/zero: something else is there" in runtime.run(check=False).stderr
+
+
+def test_a_parameter_cannot_be_led_to_another_file_by_a_mount(
+    runtime: Runtime, bundle: Bundle
+) -> None:  # CVE-2025-52881
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    (bundle.path / "file").write_text("before")
+    bundle.mount("/proc/sys/net/ipv4/ip_forward", str(bundle.path / "file"))
+    done = runtime.run(check=False)
+    assert "linux.sysctl.net.ipv4.ip_forward" in done.stderr
+    assert (bundle.path / "file").read_text() == "before"
+
+
+def test_a_source_that_is_swapped_while_it_is_mounted_never_shows_the_host(
+    runtime: Runtime, bundle: Bundle, canary: Path, tmp_path: Path
+) -> None:  # CVE-2021-30465, CVE-2024-45310
+    volume = tmp_path / "volume"
+    (volume / "dir").mkdir(parents=True)
+    (volume / "link").symlink_to(str(canary))
+    swap = f"""
+import ctypes, os
+libc = ctypes.CDLL(None)
+a, b = b"{volume}/dir", b"{volume}/link"
+while True:
+    libc.renameat2(-100, a, -100, b, 2)
+"""
+    import sys
+
+    swapper = subprocess.Popen([sys.executable, "-c", swap])
+    try:
+        bundle.mount("/volume", str(volume))
+        bundle.mount("/volume/dir/made", str(tmp_path / "bundle"))
+        for _ in range(60):
+            runtime.run("true", check=False)
+    finally:
+        swapper.kill()
+        swapper.wait()
+    assert list(canary.iterdir()) == []
