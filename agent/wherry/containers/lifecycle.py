@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -24,6 +25,8 @@ from wherry.containers.supervisor import Supervisor
 from wherry.errors import Conflict, InvalidParameter, NotModified, SystemFailure, Unavailable, WherryError
 from wherry.networks.model import Attachment, EndpointRequest
 from wherry.state.containers import Phase
+
+log = logging.getLogger(__name__)
 
 First = TypeVar("First")
 Second = TypeVar("Second")
@@ -51,6 +54,8 @@ class Lifecycle:
 
     async def start_locked(self, container_id: str) -> None:
         """``start`` for those who hold the lock."""
+        if self._registry.find(container_id).removing:
+            raise Conflict("container is marked for removal and cannot be started")
         container = self._current(container_id)
         if container.state.status == "paused":
             raise Conflict("cannot start a paused container, try unpause instead")
@@ -143,8 +148,7 @@ class Lifecycle:
         self._mark_stopped(container)
         await self._forbid_restart(container)
         await self._signal(container, number)
-        if container.state.status == "paused":
-            await runtime_commands.resume(self._context, container)
+        await self._thaw(container)
         if not await self._supervisor.ended(container.id, None if timeout < 0 else timeout):
             await self._signal(container, signal.SIGKILL, everyone=True)
             await self._must_end(container)
@@ -155,8 +159,7 @@ class Lifecycle:
         self._mark_stopped(container)
         await self._forbid_restart(container)
         await self._signal(container, signal.SIGKILL, everyone=True)
-        if container.state.status == "paused":
-            await runtime_commands.resume(self._context, container)
+        await self._thaw(container)
         await self._must_end(container)
 
     async def kill(self, reference: str, signal_name: str = "") -> None:
@@ -170,8 +173,7 @@ class Lifecycle:
             await self._forbid_restart(container)
         await self._signal(container, number, must=True)
         if number == signal.SIGKILL:
-            if container.state.status == "paused":
-                await runtime_commands.resume(self._context, container)
+            await self._thaw(container)
             await self._must_end(container)
 
     async def restart(self, reference: str, timeout: int | None = None, signal_name: str = "") -> None:
@@ -258,6 +260,15 @@ class Lifecycle:
             if not self._supervisor.is_ending(container.id):
                 await self._supervisor.ended(container.id, KILL_TIMEOUT)
 
+    async def _thaw(self, container: Container) -> None:
+        """Lets a paused container take its signal; whether it was gone or thawed before, its end will tell."""
+        if container.state.status != "paused":
+            return
+        try:
+            await runtime_commands.resume(self._context, container)
+        except SystemFailure as failure:
+            log.debug("container %s: %s", container.short_id, failure)
+
     async def _must_end(self, container: Container) -> None:
         if not await self._supervisor.ended(container.id, KILL_TIMEOUT):
             raise SystemFailure(f"container {container.id} did not end within {KILL_TIMEOUT:.0f} s of SIGKILL")
@@ -275,7 +286,7 @@ class Lifecycle:
         """The record as it is now that the lock is held; it may have been removed while waiting for that."""
         container = self._registry.find(container_id)
         if container.removing:
-            raise Conflict("container is marked for removal and cannot be started")
+            raise Conflict(f"removal of container {container_id} is already in progress")
         return container
 
 

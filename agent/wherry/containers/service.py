@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,8 @@ from wherry.paths import Paths
 from wherry.state.containers import ContainersTable
 from wherry.state.database import Database
 from wherry.volumes.service import Volumes
+
+log = logging.getLogger(__name__)
 
 WAIT_CONDITIONS = ("not-running", "next-exit", "removed")
 
@@ -322,7 +325,11 @@ class Containers:
         if last is None or last.status != "exited":
             await runtime_commands.delete(self._context, container)
             last = lost_state(container)
-        await release(self._context, container)
+        try:
+            await release(self._context, container)
+        except (WherryError, OSError) as error:
+            # It has ended all the same; what could not be given back is tried again when it starts or is removed.
+            log.error("container %s: %s", container.short_id, error)
         current = self._registry.get(container.id)
         if current is None:
             return

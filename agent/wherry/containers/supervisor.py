@@ -134,8 +134,8 @@ class Supervisor:
         try:
             if container is not None and not self._stopping:
                 await self._ended(container, self._last_word(watched, container_id))
-        except WherryError as error:
-            log.error("container %s: %s", container_id[:12], error)
+        except Exception:
+            log.exception("container %s: its end could not be settled", container_id[:12])
         finally:
             self._watched.pop(container_id, None)
             watched.done.set()
