@@ -169,6 +169,11 @@ class Runtime:
             self("delete", "--force", name)
 
 
+def namespace_of(pid: int | str, kind: str) -> str:
+    """Which namespace a process is in."""
+    return str(Path(f"/proc/{pid}/ns/{kind}").readlink())
+
+
 def wait_until(condition: Callable[[], object], what: str) -> None:
     """Waits until something has come about."""
     deadline = time.monotonic() + SECONDS

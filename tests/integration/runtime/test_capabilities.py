@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -55,7 +56,7 @@ def test_an_unknown_capability_is_refused_by_name(runtime: Runtime, bundle: Bund
 
 def test_a_capability_that_the_runtime_lacks_is_left_out_with_a_warning(runtime: Runtime, bundle: Bundle) -> None:
     # This machine's root has no CAP_SYS_RESOURCE.
-    own = _sets(open("/proc/self/status").read())["Bnd"]
+    own = _sets(Path("/proc/self/status").read_text())["Bnd"]
     if own & (1 << 24):
         pytest.skip("this root has CAP_SYS_RESOURCE")
     _grant(bundle, "CAP_CHOWN", "CAP_SYS_RESOURCE")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.runtime.harness import Bundle, Runtime, wait_until
+from tests.integration.runtime.harness import Bundle, Runtime, namespace_of, wait_until
 
 
 def _process(tmp_path: Path, **fields: Any) -> str:
@@ -23,9 +23,7 @@ def test_the_process_shares_every_namespace_and_the_root(runtime: Runtime) -> No
     pid = runtime.start()
     script = "for i in pid net ipc uts mnt cgroup; do readlink /proc/self/ns/$i; done; hostname; ls /"
     lines = runtime("exec", "kept", "sh", "-c", script).stdout.splitlines()
-    assert lines[:6] == [
-        os.readlink(f"/proc/{pid}/ns/{kind}") for kind in ("pid", "net", "ipc", "uts", "mnt", "cgroup")
-    ]
+    assert lines[:6] == [namespace_of(pid, kind) for kind in ("pid", "net", "ipc", "uts", "mnt", "cgroup")]
     assert lines[6] == "inside"
     assert {"bin", "proc", "dev"} <= set(lines[7:])
 
@@ -41,8 +39,8 @@ def test_a_process_file_says_everything(runtime: Runtime, tmp_path: Path) -> Non
     runtime.start()
     (runtime.bundle.rootfs / "tmp" / "here").mkdir()
     file = _process(
-        tmp_path, args=["sh", "-c", "id -u; id -G; pwd; echo $WORD; umask"], cwd="/tmp/here", env=["PATH=/bin", "WORD=w"],
-        user={"uid": 5, "gid": 6, "additionalGids": [7], "umask": 0o77},
+        tmp_path, args=["sh", "-c", "id -u; id -G; pwd; echo $WORD; umask"], cwd="/tmp/here",
+        env=["PATH=/bin", "WORD=w"], user={"uid": 5, "gid": 6, "additionalGids": [7], "umask": 0o77},
     )  # fmt: skip
     assert runtime("exec", "--process", file, "kept").stdout.split() == ["5", "6", "7", "/tmp/here", "w", "0077"]
 
@@ -50,8 +48,8 @@ def test_a_process_file_says_everything(runtime: Runtime, tmp_path: Path) -> Non
 def test_options_change_the_containers_own_process(runtime: Runtime) -> None:
     runtime.start()
     (runtime.bundle.rootfs / "tmp").chmod(0o777)
-    done = runtime("exec", "--user", "8:9", "--cwd", "/tmp", "--env", "WORD=w", "--additional-gids", "3", "kept", "sh", "-c",
-                   "id -u; id -G; pwd; echo $WORD $PATH")  # fmt: skip
+    options = ["--user", "8:9", "--cwd", "/tmp", "--env", "WORD=w", "--additional-gids", "3"]
+    done = runtime("exec", *options, "kept", "sh", "-c", "id -u; id -G; pwd; echo $WORD $PATH")
     assert done.stdout.split() == ["8", "9", "3", "/tmp", "w", "/bin"]
 
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.runtime.harness import Bundle, Runtime, wait_until
+from tests.integration.runtime.harness import Bundle, Runtime, namespace_of, wait_until
 
 KINDS = ["prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"]
 
@@ -39,7 +38,7 @@ def test_every_hook_runs_in_its_place_and_reads_the_state(runtime: Runtime, bund
     assert (tmp_path / "poststart.state").exists()
     runtime("delete", "--force", "kept")
 
-    own, inside = os.readlink("/proc/self/ns/uts"), runtime.text().strip()
+    own, inside = namespace_of("self", "uts"), runtime.text().strip()
     for kind in KINDS:
         place = bundle.rootfs if kind == "startContainer" else tmp_path
         state = json.loads((place / f"{kind}.state").read_text())

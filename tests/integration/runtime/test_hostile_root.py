@@ -41,9 +41,8 @@ def test_a_proc_that_is_a_link_becomes_a_real_procfs_inside(runtime: Runtime, bu
     (bundle.rootfs / "proc").rmdir()
     (bundle.rootfs / "elsewhere").mkdir()
     (bundle.rootfs / "proc").symlink_to("/elsewhere")
-    assert runtime.output("stat -f -c %t /proc; stat -f -c %t /elsewhere; echo x > /proc/sys/kernel/hostname || echo ro").split() == [
-        "9fa0", "9fa0", "ro"
-    ]  # fmt: skip
+    script = "stat -f -c %t /proc; stat -f -c %t /elsewhere; echo x > /proc/sys/kernel/hostname || echo ro"
+    assert runtime.output(script).split() == ["9fa0", "9fa0", "ro"]
 
 
 def test_a_dangling_link_is_made_good_inside(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runtime.harness import Bundle, Runtime, wait_until
+from tests.integration.runtime.harness import Bundle, Runtime, namespace_of, wait_until
 
 KINDS = ["pid", "net", "ipc", "uts", "mnt", "cgroup"]
 
@@ -27,18 +27,14 @@ def holder() -> Iterator[int]:
     process.wait()
 
 
-def _identity(pid: int, kind: str) -> str:
-    return os.readlink(f"/proc/{pid}/ns/{kind}")
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_container_has_namespaces_of_its_own(runtime: Runtime, kind: str) -> None:
-    assert runtime.output(f"readlink /proc/self/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}")
+    assert runtime.output(f"readlink /proc/self/ns/{kind}") != namespace_of("self", kind)
 
 
 def test_a_namespace_that_is_not_listed_is_the_runtimes(runtime: Runtime, bundle: Bundle) -> None:
     bundle.linux["namespaces"] = [one for one in bundle.linux["namespaces"] if one["type"] != "network"]
-    assert runtime.output("readlink /proc/self/ns/net") == os.readlink("/proc/self/ns/net")
+    assert runtime.output("readlink /proc/self/ns/net") == namespace_of("self", "net")
 
 
 @pytest.mark.parametrize(("kind", "name"), [("network", "net"), ("ipc", "ipc"), ("uts", "uts")])
@@ -46,14 +42,14 @@ def test_a_namespace_is_joined_by_its_path(runtime: Runtime, bundle: Bundle, hol
     if kind == "uts":
         del bundle.config["hostname"]
     bundle.namespace(kind, f"/proc/{holder}/ns/{name}")
-    assert runtime.output(f"readlink /proc/self/ns/{name}") == _identity(holder, name)
+    assert runtime.output(f"readlink /proc/self/ns/{name}") == namespace_of(holder, name)
 
 
 def test_a_pid_namespace_is_joined_by_its_path(runtime: Runtime, bundle: Bundle) -> None:
     first = runtime.start()
     bundle.namespace("pid", f"/proc/{first}/ns/pid")
     bundle.linux["cgroupsPath"] += "-second"
-    assert runtime.output("readlink /proc/self/ns/pid") == _identity(first, "pid")
+    assert runtime.output("readlink /proc/self/ns/pid") == namespace_of(first, "pid")
     assert runtime.output("echo $$") != "1"
 
 
@@ -67,7 +63,7 @@ def test_a_mount_namespace_is_joined_by_its_path(runtime: Runtime, bundle: Bundl
     bundle.linux["cgroupsPath"] += "-second"
     bundle.process["args"] = ["readlink", "/proc/1/ns/mnt"]
     bundle.namespace("pid", f"/proc/{first}/ns/pid")
-    assert runtime.run().stdout.strip() == _identity(first, "mnt")
+    assert runtime.run().stdout.strip() == namespace_of(first, "mnt")
 
 
 def test_a_path_that_is_no_namespace_is_refused_and_leaves_nothing(runtime: Runtime, bundle: Bundle) -> None:
