@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -28,6 +31,8 @@ LOST_EXIT_CODE = 255
 
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 CONCURRENT_STARTS = 4
+LAUNCH_SECONDS = 10.0
+LAUNCH_POLL_SECONDS = 0.02
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
@@ -69,7 +74,10 @@ class Adoption:
             if container.host_config.auto_remove and container.state.started_at != NEVER:
                 await self._remover.automatic(container)
             return False
-        record = read_state(self._context.layout(container.id).run)
+        run_directory = self._context.layout(container.id).run
+        if phase is Phase.STARTING:
+            await in_thread(_wait_for_launch, run_directory)
+        record = read_state(run_directory)
         if (
             record is not None
             and record.status not in ("created", "exited")
@@ -176,6 +184,27 @@ def _demands_start(container: Container, cut_short: bool) -> bool:
     if state.manually_stopped:
         return False
     return policy.name == "unless-stopped" or (policy.name == "on-failure" and cut_short)
+
+
+def _wait_for_launch(run_directory: Path) -> None:
+    """Waits while a monitor that the last agent started is about to create its container; blocks.
+
+    What it makes after the sweep had looked would belong to nobody.
+    """
+    deadline = time.monotonic() + LAUNCH_SECONDS
+    while not (run_directory / "state.json").exists() and _has_monitor(run_directory) and time.monotonic() < deadline:
+        time.sleep(LAUNCH_POLL_SECONDS)
+
+
+def _has_monitor(run_directory: Path) -> bool:
+    """Whether a process has the state directory among its arguments, as monitors do."""
+    wanted = os.fsencode(run_directory)
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        # Processes come and go while they are looked at.
+        with contextlib.suppress(OSError):
+            if wanted in process.read_bytes().split(b"\0"):
+                return True
+    return False
 
 
 def _sweep_cgroups(instance: str, known: set[str]) -> None:
