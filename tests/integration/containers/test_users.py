@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from tests.integration.containers.conftest import Run
 from tests.integration.support.private_agent import PrivateAgent
@@ -38,3 +40,24 @@ def test_a_user_that_is_none_is_an_error_and_never_root(agent: PrivateAgent, bus
 def test_users_other_than_root_hold_no_capabilities(run: Run) -> None:
     shown = run("grep -E 'Cap(Inh|Prm|Eff|Amb)' /proc/self/status", "-u", "app", "--cap-add", "NET_ADMIN")
     assert {line.split("\t")[1] for line in shown.splitlines()} == {"0" * 16}
+
+
+@pytest.mark.parametrize("kind", ["huge", "fifo", "device"])
+def test_a_hostile_user_database_is_an_error_and_costs_nothing(
+    agent: PrivateAgent, busybox: str, kind: str, name: str
+) -> None:
+    spoil = {"huge": "truncate -s 1G /etc/passwd", "fifo": "rm /etc/passwd; mkfifo /etc/passwd",
+             "device": "rm /etc/passwd; ln -s /dev/zero /etc/passwd"}[kind]  # fmt: skip
+    agent.docker("run", "--name", name, busybox, "sh", "-c", spoil)
+    before = resident_bytes(agent)
+    done = agent.docker("start", "--attach", name, check=False, timeout=10)
+    if kind != "device":
+        assert b"cannot read /etc/passwd of the image" in done.stderr
+    assert resident_bytes(agent) - before < 20 << 20
+    assert agent.docker("ps").returncode == 0
+
+
+def resident_bytes(agent: PrivateAgent) -> int:
+    """Memory of wherryd."""
+    status = Path(f"/proc/{agent.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) * 1024
