@@ -24,7 +24,9 @@ Enter = Callable[[Sequence[str]], list[str]]
 
 
 def registry_program() -> Path:
-    """The registry's program, fetched and unpacked when it is not in the cache yet."""
+    """The registry's program: that of PATH, else fetched and unpacked when it is not in the cache yet."""
+    if installed := shutil.which(PACKAGE):
+        return Path(installed)
     program = CACHE / PACKAGE / "usr/bin/docker-registry"
     if not program.exists():
         CACHE.mkdir(parents=True, exist_ok=True)

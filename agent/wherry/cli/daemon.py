@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from wherry import __version__, config
 from wherry.cli.daemon_options import Invocation, parse
@@ -27,6 +28,8 @@ _LEVELS = {
     "fatal": logging.CRITICAL,
 }
 _STARTED = time.monotonic()
+THREADS = 32
+"""For calls that block; one is made only when all that there are have work."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,6 +99,8 @@ async def _serve(settings: config.Config, flags: Mapping[str, object]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
+    # More than asyncio's own handful on a small machine: a few long unpackings must not keep containers from starting.
+    loop.set_default_executor(ThreadPoolExecutor(THREADS, thread_name_prefix="wherry"))
     agent = Agent(settings)
     loop.add_signal_handler(signal.SIGHUP, _reload, agent, flags)
     # The sockets are bound before the agent sweeps: clients that come early wait instead of being refused.
