@@ -17,6 +17,8 @@ from wherry.errors import Conflict, InvalidParameter, SystemFailure
 FIRST_PASSED_FD = 3
 DEFAULT_TLS_PORT = 2376
 SOCKET_MODE = 0o660
+BACKLOG = 4096
+"""Connections that wait to be accepted; beyond it a client that does not block is turned away (unix(7), EAGAIN)."""
 
 
 @dataclass
@@ -84,7 +86,7 @@ def _open_unix(address: str, path: Path, group: int) -> Listener:
         sock.bind(str(path))
         os.chown(path, 0 if os.geteuid() == 0 else -1, group)
         path.chmod(SOCKET_MODE)
-        sock.listen(1024)
+        sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
         raise SystemFailure(f"cannot listen on {address}: {error.strerror or error}") from error
@@ -170,7 +172,7 @@ def _open_tcp(config: Config, address: str) -> Listener:
     context = _mutual_tls(config)
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        sock = socket.create_server((host, port), family=family, backlog=1024)
+        sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         raise SystemFailure(f"cannot listen on {address}: {error.strerror or error}") from error
     return Listener(address, sock, tls=context)

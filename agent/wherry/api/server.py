@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from wherry.api.connection import Connection
 from wherry.api.dispatch import Dispatcher
 from wherry.api.http import Peer
-from wherry.api.listen import Listener
+from wherry.api.listen import BACKLOG, Listener
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Server:
         for listener in self._listeners:
             self._servers.append(
                 await asyncio.start_server(
-                    self._handler(), sock=listener.socket, ssl=listener.tls, limit=READ_BUFFER, backlog=1024
+                    self._handler(), sock=listener.socket, ssl=listener.tls, limit=READ_BUFFER, backlog=BACKLOG
                 )
             )
             log.info("API listens on %s", listener.address)
