@@ -1,16 +1,18 @@
-"""Scripts as root under a kernel with pure cgroup v2: User Mode Linux (Debian's user-mode-linux) over this machine's files.
+"""Scripts as root under a kernel with pure cgroup v2: User Mode Linux (package user-mode-linux) over its host's files.
 
-The machine's root file system is there, read-only; /tmp, /run and /root are empty and end with the kernel. It takes about
-four seconds and no privilege over the machine: UML is a process. It has one CPU, and of cgroup v2 the controllers cpu,
-io, memory and pids.
+The machine's root file system is there, read-only; /tmp, /run and /root are empty and end with the kernel. It takes
+two to four seconds and no privilege over the machine: UML is a process. It has one CPU, and the controllers cpu, io,
+memory and pids.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shlex
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 from collections.abc import Mapping
@@ -23,6 +25,7 @@ SHARED = "/run/lab"
 
 # The first process of the kernel. The console carries the kernel's messages too, so the script's output goes to a file.
 _INIT = """#!/bin/sh
+{variables}
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 mount -t proc proc /proc
 mount -t sysfs sys /sys
@@ -37,6 +40,24 @@ sh {job}/script >{job}/output 2>&1 </dev/null
 echo $? >{job}/status
 poweroff -f
 """
+
+
+_PTRACE, _GETREGSET, _XSTATE = 101, 0x4204, 0x202
+_PR_SET_NO_NEW_PRIVS, _PR_SET_SECCOMP, _FILTER = 38, 22, 2
+_LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
+_ALLOW, _EINVAL = 0x7FFF0000, 0x00050000 | 22
+
+# A system call filter: ptrace(PTRACE_GETREGSET, …, NT_X86_XSTATE) fails with EINVAL, everything else goes through.
+_NO_XSTATE = (
+    (_LOAD, 0, 0, 0),
+    (_EQUAL, 0, 5, _PTRACE),
+    (_LOAD, 0, 0, 16),
+    (_EQUAL, 0, 3, _GETREGSET),
+    (_LOAD, 0, 0, 32),
+    (_EQUAL, 0, 1, _XSTATE),
+    (_RETURN, 0, 0, _EINVAL),
+    (_RETURN, 0, 0, _ALLOW),
+)
 
 
 class UmlError(Exception):
@@ -58,7 +79,19 @@ def unavailable() -> str | None:
     return None if os.geteuid() == 0 else "needs root, to own the files that the kernel inside sees"
 
 
-def run(script: str, directories: Mapping[str, Path] | None = None, *, seconds: float = 120, memory_mb: int = 512) -> Finished:
+def environment() -> dict[str, str]:
+    """What programs inside need in their environment; scripts have it, containers have to be given it.
+
+    Where only the old registers are saved (see _hide_large_registers) the upper halves of vectors get lost: the C
+    library is told to leave them alone.
+    """
+    features = "-AVX2,-AVX512F,-AVX512VL,-AVX_Fast_Unaligned_Load"
+    return {"GLIBC_TUNABLES": f"glibc.cpu.hwcaps={features}"} if _has_large_registers() else {}
+
+
+def run(
+    script: str, directories: Mapping[str, Path] | None = None, *, seconds: float = 120, memory_mb: int = 512
+) -> Finished:
     """Runs a shell script; each of ``directories`` is /run/lab/NAME inside, and what is written there stays."""
     # Not below /tmp: that is another one inside.
     with tempfile.TemporaryDirectory(prefix="wherry-uml-", dir="/var/tmp") as name:
@@ -66,7 +99,9 @@ def run(script: str, directories: Mapping[str, Path] | None = None, *, seconds: 
         job = f"{SHARED}/.job"
         shared = {".job": place, **(directories or {})}
         init = place / "init"
-        init.write_text(_INIT.format(shared=SHARED, job=job, mounts="\n".join(_mount(*one) for one in shared.items())))
+        mounts = "\n".join(_mount(*one) for one in shared.items())
+        variables = "\n".join(f"export {variable}={value}" for variable, value in environment().items())
+        init.write_text(_INIT.format(variables=variables, shared=SHARED, job=job, mounts=mounts))
         init.chmod(0o755)
         (place / "script").write_text(script)
         console = _boot(place, init, seconds, memory_mb)
@@ -80,15 +115,33 @@ def _mount(name: str, path: Path) -> str:
     return f"mkdir -p {inside} && mount -t hostfs -o {shlex.quote(str(path.resolve()))} hostfs {inside}"
 
 
+def _has_large_registers() -> bool:
+    """Whether the processor's register state is larger than User Mode Linux 6.1 has room for (AMX: 8 KiB of tiles)."""
+    return " amx_tile " in Path("/proc/cpuinfo").read_text()
+
+
+def _hide_large_registers() -> None:
+    """Makes the kernel to be started save registers the old way: it asks once, and believes the answer."""
+    program = b"".join(struct.pack("HBBI", *one) for one in _NO_XSTATE)
+    instructions = ctypes.create_string_buffer(program, len(program))
+    argument = ctypes.create_string_buffer(struct.pack("HxxxxxxQ", len(_NO_XSTATE), ctypes.addressof(instructions)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    for number, value in ((_PR_SET_NO_NEW_PRIVS, 1), (_PR_SET_SECCOMP, _FILTER)):
+        second = ctypes.addressof(argument) if number == _PR_SET_SECCOMP else 0
+        if libc.prctl(number, ctypes.c_ulong(value), ctypes.c_ulong(second), 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "prctl")
+
+
 def _boot(place: Path, init: Path, seconds: float, memory_mb: int) -> str:
     command = [
-        PROGRAM, f"mem={memory_mb}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}", "con0=null,fd:1", "con=null",
-        "ssl=null", f"uml_dir={place}/", "umid=kernel", "quiet",
+        PROGRAM, f"mem={memory_mb}M", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}", "con0=null,fd:1",
+        "con=null", "ssl=null", f"uml_dir={place}/", "umid=kernel", "quiet",
     ]  # fmt: skip
     # A session of its own: the kernel is several processes, and all of them end with it.
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True
-    ) as kernel:
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+        preexec_fn=_hide_large_registers if _has_large_registers() else None,  # noqa: PLW1509 (no threads in the lab)
+    ) as kernel:  # fmt: skip
         try:
             output, _ = kernel.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as error:

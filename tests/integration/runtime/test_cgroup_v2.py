@@ -1,0 +1,184 @@
+"""Limits on a host with cgroup v2 alone: one kernel of the lab runs all cases, each test looks at one of them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.integration.runtime.harness import PROGRAM, Bundle
+from tests.lab import uml
+
+REASON = uml.unavailable()
+pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
+
+OUTPUT_END = "-- end of output"
+PARENT = "/wherry-test"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A container and what is asked of it: its resources, its shell script, and what is run beside it."""
+
+    resources: Mapping[str, Any]
+    script: str
+    beside: str = ""  # shell, while the container waits after its script; $G is its group's directory, $R the runtime
+
+    def commands(self, name: str) -> str:
+        """The shell commands that run the case and print its status and output."""
+        if not self.beside:
+            return f"$R run --bundle /tmp/{name} {name} 2>&1; status=$?"
+        # Created first, so that its group can be looked at while it runs.
+        return (
+            f"$R create --bundle /tmp/{name} {name} >/tmp/out 2>&1; $R start {name}; G=/sys/fs/cgroup{PARENT}/{name}\n"
+            f"{self.beside}\nstatus=$?; $R delete --force {name}"
+        )
+
+
+CASES = {
+    "files": Case(
+        {
+            "memory": {"limit": 64 << 20, "reservation": 32 << 20},
+            "cpu": {"quota": 50000, "period": 200000, "shares": 1024},
+            "pids": {"limit": 20},
+            "unified": {"memory.high": "50331648"},
+        },
+        "sleep 100",
+        "for f in memory.max memory.low memory.high cpu.max cpu.weight pids.max cgroup.procs\n"
+        "do echo $f $(cat $G/$f); done",
+    ),
+    "memory": Case({"memory": {"limit": 16 << 20}}, "cat /proc/self/cgroup; tail /dev/zero; echo survived $?"),
+    "pids": Case({"pids": {"limit": 5}}, "for i in 1 2 3 4 5 6 7 8; do sleep 1 & done; wait"),
+    "devices": Case(
+        {"devices": [{"allow": False, "access": "rwm"}]},
+        "mknod /tmp/disk b 98 0; head -c 1 /tmp/disk; head -c 1 /dev/zero | wc -c",
+    ),
+    "pause": Case(
+        {},
+        "while :; do echo tick; sleep 0.1; done",
+        "$R pause files_not_there; $R pause pause; cat $G/cgroup.events; $R resume pause; cat $G/cgroup.events",
+    ),
+    "update": Case(
+        {"memory": {"limit": 32 << 20}, "cpu": {"quota": 50000}},
+        "sleep 100",
+        """echo '{"memory":{"limit":67108864},"cpu":{"period":50000},"pids":{"limit":7}}' > /tmp/new
+        $R update --resources /tmp/new update; for f in memory.max cpu.max pids.max; do echo $f $(cat $G/$f); done""",
+    ),
+    "kill": Case(
+        {},
+        "sleep 1000 & sleep 1000 & wait",
+        "sleep 0.3; wc -l < $G/cgroup.procs; $R kill --all kill KILL; sleep 0.5; wc -l < $G/cgroup.procs",
+    ),
+    "cpuset": Case({"cpu": {"cpus": "0"}}, "echo started"),
+    "swappiness": Case({"memory": {"swappiness": 10}}, "echo started"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A case's exit status and output."""
+
+    status: int
+    output: str
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
+    """All cases, run in one kernel."""
+    place = tmp_path_factory.mktemp("v2")
+    template = Bundle(place / "template", "")
+    lines = [f"R='/run/lab/programs/{PROGRAM.name} --root /tmp/root'"]
+    for name, case in CASES.items():
+        template.linux["cgroupsPath"] = f"{PARENT}/{name}"
+        template.linux["resources"] = dict(case.resources)
+        template.process["env"] = ["PATH=/bin", *(f"{key}={value}" for key, value in uml.environment().items())]
+        template.shell(case.script)
+        config = shlex.quote(json.dumps(template.config))
+        lines += [
+            f"cp -a /run/lab/bundles/template /tmp/{name}; printf %s {config} > /tmp/{name}/config.json",
+            f"echo '== {name}'",
+            case.commands(name),
+            f"echo; echo '{OUTPUT_END}' $status",
+        ]
+    lines.append(f"echo '== left'; ls -d /sys/fs/cgroup{PARENT}/*/; echo; echo '{OUTPUT_END}' 0")
+    done = uml.run("\n".join(lines), {"programs": PROGRAM.parent, "bundles": place})
+    return dict(_parse(done.output))
+
+
+def _parse(output: str) -> list[tuple[str, Outcome]]:
+    found = []
+    for part in output.split("== ")[1:]:
+        name, rest = part.split("\n", 1)
+        text, status = rest.split(OUTPUT_END, 1)
+        found.append((name, Outcome(int(status.split()[0]), text.strip())))
+    return found
+
+
+def _lines(outcome: Outcome) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in outcome.output.splitlines() if " " in line)
+
+
+def test_limits_are_written_with_the_controllers_handed_down(outcomes: dict[str, Outcome]) -> None:
+    values = _lines(outcomes["files"])
+    assert values["memory.max"] == str(64 << 20)
+    assert values["memory.low"] == str(32 << 20)
+    assert values["memory.high"] == str(48 << 20)
+    assert values["cpu.max"] == "50000 200000"
+    assert values["cpu.weight"] == "100"
+    assert values["pids.max"] == "20"
+    assert values["cgroup.procs"].isdigit()
+
+
+def test_too_much_memory_gets_the_process_killed(outcomes: dict[str, Outcome]) -> None:
+    # Its own group is the root of its cgroup namespace.
+    assert outcomes["memory"].output.splitlines()[0] == "0::/"
+    assert "survived 137" in outcomes["memory"].output
+
+
+def test_the_limit_of_processes_holds(outcomes: dict[str, Outcome]) -> None:
+    assert "can't fork" in outcomes["pids"].output
+
+
+def test_devices_are_denied_but_for_the_standard_ones(outcomes: dict[str, Outcome]) -> None:
+    assert "/tmp/disk: Operation not permitted" in outcomes["devices"].output
+    assert outcomes["devices"].output.splitlines()[-1].strip() == "1"
+
+
+def test_pause_freezes_the_group_and_resume_thaws_it(outcomes: dict[str, Outcome]) -> None:
+    states = [line for line in outcomes["pause"].output.splitlines() if line.startswith("frozen")]
+    assert states == ["frozen 1", "frozen 0"]
+
+
+def test_an_update_changes_what_it_names_and_nothing_else(outcomes: dict[str, Outcome]) -> None:
+    values = _lines(outcomes["update"])
+    assert values["memory.max"] == str(64 << 20)
+    assert values["cpu.max"] == "50000 50000"
+    assert values["pids.max"] == "7"
+
+
+def test_kill_all_reaches_every_process(outcomes: dict[str, Outcome]) -> None:
+    assert outcomes["kill"].output.split() == ["3", "0"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("cpuset", "linux.resources.cpu.cpus: the cpuset controller is not available"),
+        ("swappiness", "linux.resources.memory.swappiness: cgroup v2, which this host has, has no such limit"),
+    ],
+)
+def test_a_limit_that_this_kernel_has_not_got_is_refused_by_name(
+    outcomes: dict[str, Outcome], name: str, message: str
+) -> None:
+    assert outcomes[name].status == 1
+    assert message in outcomes[name].output
+    assert "started" not in outcomes[name].output
+
+
+def test_no_group_is_left(outcomes: dict[str, Outcome]) -> None:
+    assert "No such file" in outcomes["left"].output
+    assert set(outcomes) == {*CASES, "left"}
