@@ -108,21 +108,22 @@ static int decode(struct wherry_stream *stream, struct wherry_error *err)
 ssize_t wherry_stream_peek(struct wherry_stream *stream, const uint8_t **data, struct wherry_error *err)
 {
     while (stream->out_at == stream->out_end) {
-        size_t waiting = stream->in_end - stream->in_at;
+        size_t waiting;
         int ret;
 
-        if (waiting == 0 && !stream->ended) {
+        if (stream->in_at == stream->in_end && !stream->ended) {
             stream->in_at = stream->in_end = 0;
             ret = fill_input(stream, err);
             if (ret < 0)
                 return ret;
         }
+        waiting = stream->in_end - stream->in_at;
         ret = decode(stream, err);
         if (ret < 0)
             return ret;
-        if (stream->out_end > 0 || !stream->ended || stream->in_end - stream->in_at < waiting)
+        if (stream->out_end > 0 || stream->in_end - stream->in_at < waiting)
             continue;
-        if (!stream->decoder->whole)
+        if (waiting > 0 || !stream->decoder->whole)
             return wherry_error_set(err, EBADMSG, "layer: the compressed stream ends in the middle");
         return 0;
     }

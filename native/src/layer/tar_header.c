@@ -21,11 +21,6 @@ bool wherry_tar_is_ustar(const struct wherry_tar_header *header)
     return memcmp(header->magic, "ustar", sizeof(header->magic)) == 0;
 }
 
-bool wherry_tar_is_gnu(const struct wherry_tar_header *header)
-{
-    return memcmp(header->magic, "ustar  ", sizeof(header->magic) + sizeof(header->version)) == 0;
-}
-
 bool wherry_tar_checksum_is_right(const struct wherry_tar_header *header)
 {
     const uint8_t *bytes = (const uint8_t *)header;

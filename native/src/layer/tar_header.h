@@ -61,7 +61,6 @@ bool wherry_tar_block_is_zero(const void *block);
 /* Whether the block's checksum is right, as sum of unsigned or, as some old writers did, of signed bytes. */
 bool wherry_tar_checksum_is_right(const struct wherry_tar_header *header);
 bool wherry_tar_is_ustar(const struct wherry_tar_header *header);
-bool wherry_tar_is_gnu(const struct wherry_tar_header *header);
 
 /* A number in octal, or in base 256 when the first bit is set. An empty field is 0. */
 int wherry_tar_number(const char *field, size_t length, const char *what, int64_t *out, struct wherry_error *err);
