@@ -132,7 +132,6 @@ persisted:
 import json
 import os
 
-from ansible_collections.wherry.node.plugins.module_utils import kernel_modules
 from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentClient, AgentError
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module
 
@@ -152,32 +151,40 @@ NECESSARY = "necessary"
 PRESENT = ("built-in", "module", "ok")
 
 
-def read_report(module):
+def find_command(module):
+    """The command C(wherry) on this host, None where it is not."""
+    command = module.params["executable"] or module.get_bin_path("wherry", required=False, opt_dirs=["/usr/local/bin"])
+    return command if command and os.access(command, os.X_OK) else None
+
+
+def read_report(module, command):
     """The kernel check's report, from the command or else from the agent; ends the module when neither is there."""
-    executable = module.params["executable"] or module.get_bin_path("wherry", required=False)
-    if executable and os.access(executable, os.X_OK):
-        return _from_command(module, executable)
-    if module.params["config_file"] is None:
-        try:
-            return AgentClient(module.params["agent"]).request("GET", "/wherry/v1/kernel")
-        except AgentError as error:
-            reason = "; and " + error.message
-    else:
-        reason = ", which reads the file of config_file"
-    looked = '"{0}" is no program'.format(executable) if executable else "it is not on the PATH"
-    message = "the kernel cannot be checked, for the command wherry is not on this host ({0}){1}".format(looked, reason)
-    return module.fail_json(msg=message, missing=[])
+    if command:
+        words = ["host", "check", "--json"]
+        if module.params["config_file"] is not None:
+            words += ["--config-file", module.params["config_file"]]
+        return answer_of(module, [command] + words)
+    named = module.params["executable"]
+    missing = "the command wherry is not on this host ({0})".format(
+        '"{0}" is no program'.format(named) if named else "it is not on the PATH"
+    )
+    for option in ("config_file", "load_modules"):
+        if module.params[option]:
+            module.fail_json(msg="{0} needs the command wherry: {1}".format(option, missing), missing=[])
+    try:
+        return AgentClient(module.params["agent"]).request("GET", "/wherry/v1/kernel")
+    except AgentError as error:
+        message = "the kernel cannot be checked, for {0}; and {1}".format(missing, error.message)
+        return module.fail_json(msg=message, missing=[])
 
 
-def _from_command(module, executable):
-    command = [executable, "host", "check", "--json"]
-    if module.params["config_file"] is not None:
-        command += ["--config-file", module.params["config_file"]]
-    status, output, errors = module.run_command(command)
+def answer_of(module, words):
+    """What the command prints as JSON; ends the module when it prints none."""
+    status, output, errors = module.run_command(words)
     try:
         return json.loads(output)
     except ValueError:
-        message = "{0} failed with status {1}: {2}".format(" ".join(command), status, (errors or output).strip())
+        message = "{0} failed with status {1}: {2}".format(" ".join(words), status, (errors or output).strip())
         return module.fail_json(msg=message, missing=[])
 
 
@@ -202,19 +209,16 @@ def demanded(module, findings):
     return found
 
 
-def load(module, findings, required):
-    """Loads what is asked for and not loaded, and has it loaded at boot; returns both for the result."""
+def load(module, command, findings, required):
+    """Has the command load what this kernel has as modules, now and at boot; returns what it did or would do."""
     wanted = set(module.params["modules"]) | {one["module"] for one in required if one["module"]}
-    loadable = [one for one in findings if one["module"] in wanted and one["state"].startswith("module")]
-    loaded = sorted({one["module"] for one in loadable if one["state"] == "module-not-loaded"})
-    if not module.check_mode:
-        modprobe = module.get_bin_path("modprobe", required=bool(loaded), opt_dirs=["/sbin", "/usr/sbin"])
-        for name in loaded:
-            status, output, errors = module.run_command([modprobe, name])
-            if status != 0:
-                module.fail_json(msg="modprobe {0}: {1}".format(name, (errors or output).strip()), missing=[])
-    persisted = kernel_modules.persist(sorted({one["module"] for one in loadable}), write=not module.check_mode)
-    return loaded, persisted
+    loadable = sorted(
+        {one["module"] for one in findings if one["module"] in wanted and one["state"].startswith("module")}
+    )
+    if not loadable:
+        return {"loaded": [], "persisted": [], "file": None}
+    options = ["--json"] + (["--check"] if module.check_mode else [])
+    return answer_of(module, [command, "host", "load-modules"] + options + loadable)
 
 
 def lacking(required, loaded):
@@ -225,18 +229,21 @@ def lacking(required, loaded):
 def main():
     """Runs the module."""
     module = resource_module(OPTIONS)
-    report = read_report(module)
+    command = find_command(module)
+    report = read_report(module, command)
     required = demanded(module, report["findings"])
     result = {"changed": False, "loaded": []}
     if module.params["load_modules"]:
-        loaded, persisted = load(module, report["findings"], required)
-        result.update(changed=bool(loaded or persisted["modules"]), loaded=loaded, persisted=persisted)
-        if module._diff:
-            result["diff"] = {"before": {}, "after": {"loaded": loaded, "persisted": persisted["modules"]}}
-        if loaded and not module.check_mode:
-            report = read_report(module)
+        done = load(module, command, report["findings"], required)
+        persisted = {"path": done["file"], "modules": done["persisted"]}
+        result.update(changed=bool(done["loaded"] or done["persisted"]), loaded=done["loaded"], persisted=persisted)
+        if done["loaded"] and not module.check_mode:
+            report = read_report(module, command)
             required = demanded(module, report["findings"])
-    absent = lacking(required, result["loaded"] if module.check_mode else ())
+    if module._diff:
+        after = {"loaded": result["loaded"], "persisted": result["persisted"]["modules"]} if result["changed"] else {}
+        result["diff"] = {"before": {}, "after": after}
+    absent = lacking(required, result["loaded"])
     result.update(missing=[one["name"] for one in absent], kernel=report, ansible_facts={"wherry_kernel": report})
     if absent:
         shown = "; ".join(

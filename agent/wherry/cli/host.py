@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from typing import Any
@@ -30,6 +31,8 @@ def add_parser(subparsers: Subparsers) -> None:
     check.set_defaults(run=_check)
     load = inner.add_parser("load-modules", help="load kernel modules, now and at every boot")
     load.add_argument("modules", nargs="+", metavar="MODULE")
+    load.add_argument("--check", action="store_true", help="say what would be done, and do nothing")
+    load.add_argument("--json", action="store_true", help="for programs")
     load.set_defaults(run=_load)
 
 
@@ -47,7 +50,10 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _load(arguments: argparse.Namespace) -> int:
-    done = kernel_modules.load_modules(arguments.modules)
+    done = kernel_modules.load_modules(arguments.modules, check=arguments.check)
+    if arguments.json:
+        print(json.dumps({"loaded": done.loaded, "persisted": done.persisted, "file": str(done.file)}))
+        return 0
     print(f"loaded: {', '.join(done.loaded) or 'nothing, all of them were'}")
     print(f"at boot: {', '.join(done.persisted) or 'nothing new'} ({done.file})")
     return 0

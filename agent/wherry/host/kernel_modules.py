@@ -32,12 +32,17 @@ class Loading:
 
 
 def load_modules(
-    names: Iterable[str], *, root: Path = Path("/"), modprobe: Callable[[str], None] | None = None
+    names: Iterable[str],
+    *,
+    root: Path = Path("/"),
+    modprobe: Callable[[str], None] | None = None,
+    check: bool = False,
 ) -> Loading:
     """Loads modules that are not loaded, and has the host load all of them at boot.
 
     ``root`` is where the host's /etc, /run and /proc are looked for, ``modprobe`` loads one module (default: the
-    program). What is loaded or persisted already is left as it is. Raises InvalidParameter for what is no module name,
+    program). What is loaded or persisted already is left as it is. With ``check`` nothing is done, and the answer says
+    what would be. Raises InvalidParameter for what is no module name,
     before anything is done, and SystemFailure when a module cannot be loaded.
     """
     wanted = tuple(dict.fromkeys(names))
@@ -46,13 +51,15 @@ def load_modules(
             raise InvalidParameter("not a module name", field="modules", value=name, allowed="letters, digits, _ and -")
     present = _loaded(root)
     missing = tuple(name for name in wanted if _canonical(name) not in present)
-    for name in missing:
+    for name in () if check else missing:
         (modprobe or _modprobe)(name)
-    file, persisted = persist_modules(wanted, root=root)
+    file, persisted = persist_modules(wanted, root=root, check=check)
     return Loading(missing, persisted, file)
 
 
-def persist_modules(names: Sequence[str], *, root: Path = Path("/")) -> tuple[Path, tuple[str, ...]]:
+def persist_modules(
+    names: Sequence[str], *, root: Path = Path("/"), check: bool = False
+) -> tuple[Path, tuple[str, ...]]:
     """Has the host load these modules at boot; returns the file and which of them it did not have yet.
 
     The file is replaced by rename, so that a host that loses power has the old one or the new one.
@@ -63,7 +70,7 @@ def persist_modules(names: Sequence[str], *, root: Path = Path("/")) -> tuple[Pa
     gentoo = relative == GENTOO_FILE
     known = {_canonical(name) for name in (_gentoo_names(content) if gentoo else _plain_names(content))}
     new = tuple(name for name in names if _canonical(name) not in known)
-    if new:
+    if new and not check:
         changed = _with_gentoo_names(content, new) if gentoo else _with_plain_names(content, new)
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = file.with_name(file.name + ".wherry-new")

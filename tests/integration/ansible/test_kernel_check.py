@@ -25,12 +25,24 @@ REPORT = {
 }  # fmt: skip
 
 
+LOADING = {"loaded": ["wherry_test"], "persisted": ["wherry_test"], "file": "/etc/modules-load.d/wherry.conf"}
+
+
 @pytest.fixture
 def executable(tmp_path: Path) -> str:
-    """A command that reports another kernel than this one."""
+    """A command that reports another kernel than this one, and notes how it is called."""
     program = tmp_path / "wherry"
-    script = f"#!/bin/sh\n[ \"$*\" = 'host check --json' ] || exit 2\ncat <<'END'\n{json.dumps(REPORT)}\nEND\n"
-    program.write_text(script)
+    program.write_text(f"""#!/bin/sh
+echo "$*" >>{tmp_path}/calls
+case "$*" in
+"host check --json") cat <<'END'
+{json.dumps(REPORT)}
+END
+;;
+"host load-modules"*) echo '{json.dumps(LOADING)}' ;;
+*) exit 2 ;;
+esac
+""")
     program.chmod(0o755)
     return str(program)
 
@@ -63,19 +75,24 @@ def test_an_unknown_requirement_is_named(play: Play, executable: str) -> None:
     )
 
 
-def test_check_mode_names_the_modules_that_it_would_load(play: Play, executable: str) -> None:
-    result = check(play, executable=executable, load_modules=True, required=["wherry_test"])
-    assert result["changed"]
-    assert result["loaded"] == ["wherry_test"]
-    assert result["persisted"]["modules"] == ["wherry_test"]
-    path = Path(result["persisted"]["path"])
-    assert not path.exists() or "wherry_test" not in path.read_text()
-    assert not result.get("failed")
+def test_modules_are_loaded_by_the_command_and_in_check_mode_only_named(
+    play: Play, executable: str, tmp_path: Path
+) -> None:
+    arguments = {"executable": executable, "load_modules": True, "required": ["wherry_test"]}
+    for checking, option in ((True, "--json --check"), (False, "--json")):
+        (result,) = play([Task("kernel_check", arguments, check=checking)])
+        assert (result["changed"], result["loaded"]) == (True, ["wherry_test"])
+        assert result["persisted"] == {"path": "/etc/modules-load.d/wherry.conf", "modules": ["wherry_test"]}
+        assert f"host load-modules {option} wherry_test" in (tmp_path / "calls").read_text().splitlines()
+
+
+def test_a_module_that_stays_away_after_loading_fails_the_play(play: Play, executable: str) -> None:
+    (result,) = play([Task("kernel_check", {"executable": executable, "required": ["wherry_test"]})])
+    assert result["missing"] == ["CONFIG_WHERRY_TEST"]
 
 
 def test_a_command_that_is_not_there_is_named_with_where_else_was_looked(play: Play) -> None:
     (result,) = play([Task("kernel_check", {"executable": "/no/such/wherry", "agent": "unix:///nowhere.sock"})])
-    assert result["failed"]
     assert result["msg"].startswith(
         'the kernel cannot be checked, for the command wherry is not on this host ("/no/such/wherry" is no program); '
         "and no Wherry agent listens at unix:///nowhere.sock"
