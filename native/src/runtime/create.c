@@ -142,12 +142,18 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
 
 static int clone_child(struct creation *creation, struct wherry_error *err)
 {
+    const struct wherry_namespace *user = wherry_spec_namespace(&creation->spec, CLONE_NEWUSER);
     struct wherry_namespaces_own own;
     struct wherry_error later;
     int result;
 
     creation->launch.plan = &creation->plan;
     creation->launch.flags = (uint64_t)(unsigned)wherry_namespaces_clone_flags(&creation->spec);
+    if (user != NULL && user->path != NULL) {
+        creation->launch.user_fd = open(user->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (creation->launch.user_fd < 0)
+            return wherry_error_set(err, errno, "open user namespace %s", user->path);
+    }
     if (wherry_namespaces_join(&creation->spec, &own, err) < 0)
         return -1;
     result = wherry_launch_clone(&creation->launch, err);
@@ -164,7 +170,7 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
 
     container->pid = creation->launch.pid;
     container->pid_start = wherry_process_start_time(container->pid);
-    if (user != NULL && wherry_namespaces_map(container->pid, &creation->spec, err) < 0)
+    if (user != NULL && user->path == NULL && wherry_namespaces_map(container->pid, &creation->spec, err) < 0)
         return -1;
     if (wherry_launch_set_oom_score(container->pid, &creation->spec.process, err) < 0)
         return -1;
@@ -215,6 +221,8 @@ static void end(struct creation *creation)
 {
     if (creation->launch.sync_fd >= 0)
         close(creation->launch.sync_fd);
+    if (creation->launch.user_fd >= 0)
+        close(creation->launch.user_fd);
     wherry_plan_free(&creation->plan);
     wherry_container_close(&creation->container);
     wherry_spec_free(&creation->spec);

@@ -17,38 +17,45 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err)
+static int clone_directly(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err)
 {
     struct clone_args args = {.flags = launch->flags, .exit_signal = SIGCHLD};
-    int ends[2];
     long pid;
 
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return wherry_error_set(err, errno, "socketpair");
-    /* Nothing in the container may trace the child or read its memory and descriptors before it has become the
-     * container's program; the child inherits this, exec ends it (CVE-2016-9962). */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return wherry_error_set(err, errno, "make the process undumpable");
-    }
     if (launch->cgroup_fd >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)launch->cgroup_fd;
     }
     pid = syscall(SYS_clone3, &args, sizeof(args));
     if (pid == 0) {
-        close(ends[0]);
-        wherry_child_run(launch->plan, ends[1]);
+        close(sync_fd);
+        wherry_child_run(launch->plan, child_fd);
     }
-    close(ends[1]);
-    if (pid < 0) {
-        close(ends[0]);
+    if (pid < 0)
         return wherry_error_set(err, errno, "make the container's process");
-    }
     launch->pid = (pid_t)pid;
-    launch->sync_fd = ends[0];
     return 0;
+}
+
+int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err)
+{
+    cleanup_close int sync_fd = -1;
+    cleanup_close int child_fd = -1;
+    int ends[2], result;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return wherry_error_set(err, errno, "socketpair");
+    sync_fd = ends[0];
+    child_fd = ends[1];
+    /* Nothing in the container may trace the child or read its memory and descriptors before it has become the
+     * container's program; the child inherits this, exec ends it (CVE-2016-9962). */
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return wherry_error_set(err, errno, "make the process undumpable");
+    result = launch->user_fd >= 0 ? wherry_launch_clone_in_user(launch, sync_fd, child_fd, err)
+                                  : clone_directly(launch, sync_fd, child_fd, err);
+    if (result == 0)
+        launch->sync_fd = wherry_steal_fd(&sync_fd);
+    return result;
 }
 
 int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err)

@@ -12,17 +12,22 @@ struct wherry_launch {
     const struct wherry_plan *plan;
     uint64_t flags; /* of clone3(2) */
     int cgroup_fd;  /* for CLONE_INTO_CGROUP; -1: none */
+    int user_fd;    /* a user namespace to be born in; -1: none */
     pid_t pid;
     int sync_fd; /* to the child; -1 before and after */
 };
 
 #define WHERRY_LAUNCH_INIT                                                                                             \
     {                                                                                                                  \
-        .cgroup_fd = -1, .sync_fd = -1                                                                                 \
+        .cgroup_fd = -1, .user_fd = -1, .sync_fd = -1                                                                  \
     }
 
 /* Clones the child, which walks the plan. The child is in `launch->pid`. */
 int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err);
+
+/* The same by way of a process in launch->user_fd: wherry_launch_clone turns to it. `sync_fd` and `child_fd` are the
+ * ends of the conversation. */
+int wherry_launch_clone_in_user(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err);
 
 /* Lets the child go on: whatever had to be done to it from outside is done. */
 int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err);
@@ -46,5 +51,5 @@ int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *er
 /* Sets oom_score_adj of the child. */
 int wherry_launch_set_oom_score(pid_t pid, const struct wherry_process *process, struct wherry_error *err);
 
-/* A JSON array of what was left out, or an empty text. */
+/* The warning about capabilities that were left out, or an empty text. */
 void wherry_launch_describe_lacking(const struct wherry_capabilities *capabilities, char text[WHERRY_WARNING_MAX]);

@@ -107,9 +107,7 @@ def test_a_user_namespace_maps_ids(runtime: Runtime, bundle: Bundle) -> None:
     mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
     bundle.namespace("user")
     bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
-    for directory, _, files in os.walk(bundle.rootfs):
-        for name in [directory, *(f"{directory}/{file}" for file in files)]:
-            os.chown(name, 100000, 100000, follow_symlinks=False)
+    _give_away(bundle)
     pid = runtime.start("id -u; id -G; cat /proc/self/uid_map; touch /made; echo > /dev/null && echo null; sleep 1000")
     wait_until(lambda: "null" in runtime.text(), f"the program does not run: {runtime.text()}")
     words = runtime.text().split()
@@ -128,3 +126,38 @@ def test_a_user_namespace_needs_mappings(runtime: Runtime, bundle: Bundle) -> No
 def test_processes_of_a_cgroup_namespace_see_themselves_at_its_root(runtime: Runtime) -> None:
     groups = {line.split(":", 2)[2] for line in runtime.output("cat /proc/self/cgroup").splitlines() if line[0] != "0"}
     assert groups == {"/"}
+
+
+def _give_away(bundle: Bundle) -> None:
+    """Lets the root file system belong to the users of a mapping that begins at 100000."""
+    for directory, _, files in os.walk(bundle.rootfs):
+        for name in [directory, *(f"{directory}/{file}" for file in files)]:
+            os.chown(name, 100000, 100000, follow_symlinks=False)
+
+
+@pytest.mark.parametrize("kinds", [["user"], ["user", "pid", "network"]])
+def test_a_user_namespace_is_joined_by_its_path(runtime: Runtime, bundle: Bundle, kinds: list[str]) -> None:
+    bundle.namespace("user")
+    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
+    _give_away(bundle)
+    first = runtime.start()
+    names = {"user": "user", "pid": "pid", "network": "net"}
+    for kind in kinds:
+        bundle.namespace(kind, f"/proc/{first}/ns/{names[kind]}")
+    del bundle.linux["uidMappings"], bundle.linux["gidMappings"]
+    bundle.linux["cgroupsPath"] += "-second"
+    bundle.process["args"] = [
+        "sh",
+        "-c",
+        "id -u; readlink /proc/self/ns/user; readlink /proc/self/ns/pid; hostname; exit 5",
+    ]
+    done = runtime.run(check=False)
+    uid, user, pid, hostname = done.stdout.split()
+    assert done.returncode == 5, done.stderr
+    assert (uid, user, hostname) == ("0", namespace_of(first, "user"), "inside")
+    assert (pid == namespace_of(first, "pid")) == ("pid" in kinds)
+
+
+def test_a_user_namespace_that_cannot_be_joined_is_told(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.namespace("user", "/proc/self/ns/user")
+    assert "join the user namespace: Invalid argument" in runtime.run(check=False).stderr
