@@ -30,6 +30,7 @@ async def plan(document: NetworkDocument, world: World) -> list[Step]:
             KIND, document.name, "create", "there is no such network", {"state": "absent"},
             {"state": "present", **_declared(document)},
         )  # fmt: skip
+        world.expect_network(document.name, present=True)
         steps = [Step(action, _create(document, world))]
         plugged: Sequence[Container] = ()
     elif changed or document.force:

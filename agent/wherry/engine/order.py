@@ -53,10 +53,10 @@ def _needs(document: Document, documents: Sequence[Document]) -> frozenset[Key]:
 
 
 def _must_precede(first: Document, second: Document) -> bool:
-    if isinstance(first, ContainerDocument) and first.state == "absent":
-        return True
     if isinstance(second, ContainerDocument) and second.state == "absent":
         return False
+    if isinstance(first, ContainerDocument) and first.state == "absent":
+        return True
     if isinstance(second, ContainerDocument):
         return first.state != "absent" and _is_used_by(first, second)
     if second.state == "absent" and isinstance(first, ContainerDocument):

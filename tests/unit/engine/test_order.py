@@ -35,6 +35,11 @@ def test_what_goes_comes_after_the_containers_that_used_it() -> None:
     ) == ["gone", "new", "web", "old"]
 
 
+def test_containers_that_go_do_not_wait_for_each_other() -> None:
+    gone = [{"kind": "container", "name": name, "state": "absent"} for name in ("one", "two")]
+    assert order(*gone) == ["one", "two"]
+
+
 def test_a_container_comes_after_the_one_whose_network_it_joins() -> None:
     assert order(
         {"kind": "container", "name": "side", "image": "a", "network_mode": "container:main"},
