@@ -17,6 +17,8 @@ __all__ = ["Finding", "KernelReport", "check", "lacking", "render", "to_json"]
 
 PRESENT = frozenset({"built-in", "module", "ok"})
 """States in which what a finding stands for can be used."""
+ABSENT = frozenset({"missing", "failed"})
+"""States in which it cannot."""
 
 _COLORS = {"built-in": "32", "module": "32", "ok": "32", "module-not-loaded": "33", "unknown": "33"}
 _RED = "31"
@@ -32,19 +34,25 @@ def check(config_file: str | Path | None = None, kernel_version: str | None = No
 
 
 def lacking(report: KernelReport, names: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """The findings that are required, by the table or by name, and cannot be used.
+    """The findings that are required, by the table or by name, and are not there.
 
-    A name is that of a finding, the same without ``CONFIG_``, or the module's that provides it. A name that stands for
-    no finding raises InvalidParameter.
+    What every container needs is lacking when it is missing or failed: a module that is not loaded the kernel loads
+    when it is needed, and what cannot be told is not held against it. What is demanded by name has to be usable now.
+    A name is that of a finding, the same without ``CONFIG_``, or the module's that provides it; one that stands for no
+    finding raises InvalidParameter.
     """
-    demanded = {finding.name for finding in report.findings if finding.required}
+    demanded: set[str] = set()
     for name in names:
         found = {finding.name for finding in report.findings if name in _names(finding)}
         if not found:
             allowed = "known are " + ", ".join(finding.name for finding in report.findings)
             raise InvalidParameter("no such finding", field="required", value=name, allowed=allowed)
         demanded |= found
-    return tuple(one for one in report.findings if one.name in demanded and one.state not in PRESENT)
+    return tuple(
+        one
+        for one in report.findings
+        if (one.required and one.state in ABSENT) or (one.name in demanded and one.state not in PRESENT)
+    )
 
 
 def _names(finding: Finding) -> set[str]:

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 static const char *const state_names[] = {
     [WHERRY_KERNEL_BUILT_IN] = "built-in",
@@ -72,6 +73,9 @@ enum wherry_kernel_state kernel_view_state(const struct kernel_view *view, const
         return WHERRY_KERNEL_BUILT_IN;
     if (!view->live || module == NULL || kernel_module_is_loaded(&view->modules, module))
         return WHERRY_KERNEL_MODULE;
+    /* Built as a module, and not installed: nothing can load it. */
+    if (view->modules.available != NULL && !kernel_module_is_available(&view->modules, module))
+        return WHERRY_KERNEL_MISSING;
     return WHERRY_KERNEL_MODULE_NOT_LOADED;
 }
 
@@ -98,23 +102,24 @@ static int add_option(const struct kernel_option *option, const struct kernel_vi
         .state = kernel_view_state(view, option->name, option->module),
     };
 
+    /* Without a configuration, what the option brings to /proc tells. */
+    if (finding.state == WHERRY_KERNEL_UNKNOWN && view->live && option->proof != NULL)
+        finding.state = access(option->proof, F_OK) == 0 ? WHERRY_KERNEL_BUILT_IN : WHERRY_KERNEL_MISSING;
     if (finding.state == WHERRY_KERNEL_UNKNOWN)
         return kernel_report_add(report, err, &finding,
                                  "make the kernel's configuration readable as /boot/config-%s or /proc/config.gz",
                                  report->release);
-    if (finding.state == WHERRY_KERNEL_MODULE_NOT_LOADED) {
-        if (view->modules.available != NULL && !kernel_module_is_available(&view->modules, option->module))
-            return kernel_report_add(report, err, &finding,
-                                     "install the modules of kernel %s (%s is not among them), then: modprobe %s",
-                                     report->release, option->module, option->module);
+    if (finding.state == WHERRY_KERNEL_MODULE_NOT_LOADED)
         return kernel_report_add(report, err, &finding, "modprobe %s", option->module);
-    }
-    if (finding.state == WHERRY_KERNEL_MISSING && option->module != NULL)
+    if (finding.state != WHERRY_KERNEL_MISSING)
+        return kernel_report_add(report, err, &finding, "%s", "");
+    if (view->has_config && kernel_config_get(&view->config, option->name) != NULL)
+        return kernel_report_add(report, err, &finding, "install the modules of kernel %s: %s is not among them",
+                                 report->release, option->module);
+    if (option->module != NULL)
         return kernel_report_add(report, err, &finding, "build the kernel with %s=m (module %s) or =y", option->name,
                                  option->module);
-    if (finding.state == WHERRY_KERNEL_MISSING)
-        return kernel_report_add(report, err, &finding, "build the kernel with %s=y", option->name);
-    return kernel_report_add(report, err, &finding, "%s", "");
+    return kernel_report_add(report, err, &finding, "build the kernel with %s=y", option->name);
 }
 
 static bool exists_in(const struct kernel_option *option, unsigned version)

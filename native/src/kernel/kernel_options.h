@@ -23,6 +23,7 @@ struct kernel_option {
     unsigned since; /* the first version that has it under this name; 0: all that matter here */
     unsigned until; /* the first that no longer has it; 0: still there */
     const char *breaks;
+    const char *proof; /* a file that is there exactly when a running kernel has the option; NULL: none tells */
 };
 
 extern const struct kernel_option kernel_options[];

@@ -98,7 +98,6 @@ int kernel_probe_run(const struct kernel_probe *probe, const struct kernel_view 
     }
     finding.state = WHERRY_KERNEL_FAILED;
     if (option == WHERRY_KERNEL_MISSING)
-        return kernel_report_add(report, err, &finding, "this kernel was built without %s (%s)", probe->option,
-                                 strerror(-result));
+        return kernel_report_add(report, err, &finding, "see %s (%s)", probe->option, strerror(-result));
     return kernel_report_add(report, err, &finding, "%s (%s)", probe->remedy, strerror(-result));
 }

@@ -13,17 +13,26 @@ OVERLAY = Finding(
 )
 MACVLAN = Finding("network: macvlan", "CONFIG_MACVLAN", False, "missing", "macvlan", "macvlan networks", "build it")
 VETH = Finding("network: bridge", "CONFIG_VETH", True, "built-in", "veth", "plugging", "")
+NFT = Finding("NAT: nft", "CONFIG_NF_TABLES", True, "missing", "nf_tables", "NAT", "build it")
+UNKNOWN = Finding("NAT: nft", "CONFIG_NF_NAT", True, "unknown", "nf_nat", "NAT", "make it readable")
 PROBE = Finding("storage: overlay", "overlay mount", True, "ok", "overlay", "layers", "")
-REPORT = KernelReport("6.1.0-18-amd64", "/boot/config-6.1.0-18-amd64", True, (OVERLAY, MACVLAN, VETH, PROBE))
+REPORT = KernelReport(
+    "6.1.0-18-amd64", "/boot/config-6.1.0-18-amd64", True, (OVERLAY, MACVLAN, VETH, PROBE, NFT, UNKNOWN)
+)
 
 
 def test_what_every_container_needs_is_demanded_without_names() -> None:
-    assert lacking(REPORT) == (OVERLAY,)
+    # Neither a module that the kernel loads when it is needed, nor what cannot be told, is missing.
+    assert lacking(REPORT) == (NFT,)
 
 
 @pytest.mark.parametrize("name", ["CONFIG_MACVLAN", "MACVLAN", "macvlan"])
 def test_an_optional_finding_is_demanded_by_any_of_its_names(name: str) -> None:
-    assert lacking(REPORT, [name]) == (OVERLAY, MACVLAN)
+    assert lacking(REPORT, [name]) == (MACVLAN, NFT)
+
+
+def test_what_is_demanded_by_name_has_to_be_usable_now() -> None:
+    assert lacking(REPORT, ["overlay", "nf_nat"]) == (OVERLAY, NFT, UNKNOWN)
 
 
 def test_a_name_that_stands_for_nothing_is_refused_with_those_that_do() -> None:
@@ -35,7 +44,7 @@ def test_the_text_groups_findings_and_explains_what_is_missing() -> None:
     text = render(REPORT, color=False)
     assert "\x1b" not in text
     groups = [line for line in text.splitlines()[1:] if line and not line.startswith(" ")]
-    assert groups == ["storage: overlay", "network: macvlan", "network: bridge"]
+    assert groups == ["storage: overlay", "network: macvlan", "network: bridge", "NAT: nft"]
     assert "module-not-loaded CONFIG_OVERLAY_FS\n" in text
     assert "needed for: layers\n" in text
     assert "optional for: macvlan networks\n" in text
