@@ -15,7 +15,8 @@
 struct wherry_launch_options {
     const char *root;           /* the directory of all containers */
     const char *bundle;         /* create, run: absolute */
-    const char *console_socket; /* NULL: none */
+    const char *console_socket; /* the path of a socket that a terminal is sent to; NULL: none */
+    int console_fd;             /* a connected socket for a terminal, if the process has one; 0: none */
     const char *pid_file;       /* NULL: none */
     unsigned preserved_fds;     /* descriptors 3 to 3+n-1 are handed on */
     bool keep_keyring;          /* do not give the process a session keyring of its own */
@@ -26,6 +27,7 @@ struct wherry_launch_options {
 
 struct wherry_launch_result {
     pid_t pid;
+    bool terminal; /* one has been sent */
     char warning[WHERRY_WARNING_MAX];
 };
 

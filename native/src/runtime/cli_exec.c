@@ -3,6 +3,7 @@
 #include "descriptors.h"
 #include "foreground.h"
 #include "sealed_copy.h"
+#include "terminal.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
 #include "wherry/runtime.h"
@@ -218,10 +219,30 @@ static int make_process(const struct wherry_cli *cli, const struct exec_argument
     return add_groups(*process, arguments, err);
 }
 
+static int execute(const struct wherry_cli *cli, struct exec_arguments *arguments, const char *id,
+                   struct json_object *process, struct wherry_error *err)
+{
+    struct wherry_terminal terminal = WHERRY_TERMINAL_INIT;
+    struct wherry_launch_result result = {0};
+    bool served = arguments->detach || arguments->options.console_socket != NULL;
+
+    if (!arguments->detach)
+        wherry_foreground_begin();
+    if (!served && wherry_terminal_prepare(&terminal, err) < 0)
+        return -1;
+    arguments->options.console_fd = served ? 0 : terminal.sender;
+    if (wherry_runtime_exec(&arguments->options, id, process, &result, err) < 0) {
+        wherry_terminal_leave(&terminal);
+        return -1;
+    }
+    if (result.warning[0] != '\0')
+        wherry_cli_log(cli, "warning", result.warning);
+    return arguments->detach ? 0 : wherry_terminal_attend(&terminal, result.terminal && !served, result.pid, err);
+}
+
 int wherry_cli_exec(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
-    static struct exec_arguments arguments;
-    struct wherry_launch_result result = {0};
+    struct exec_arguments arguments = {0};
     cleanup_json struct json_object *process = NULL;
 
     if (read_arguments(&arguments, argc, argv, err) < 0)
@@ -233,11 +254,5 @@ int wherry_cli_exec(const struct wherry_cli *cli, int argc, char **argv, struct 
     arguments.options.root = cli->root;
     if (make_process(cli, &arguments, argv + optind, &process, err) < 0)
         return -1;
-    if (!arguments.detach)
-        wherry_foreground_begin();
-    if (wherry_runtime_exec(&arguments.options, argv[optind], process, &result, err) < 0)
-        return -1;
-    if (result.warning[0] != '\0')
-        wherry_cli_log(cli, "warning", result.warning);
-    return arguments.detach ? 0 : wherry_foreground_wait(result.pid, err);
+    return execute(cli, &arguments, argv[optind], process, err);
 }

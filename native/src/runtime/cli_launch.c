@@ -3,6 +3,7 @@
 #include "descriptors.h"
 #include "foreground.h"
 #include "sealed_copy.h"
+#include "terminal.h"
 #include "wherry/cleanup.h"
 #include "wherry/runtime.h"
 
@@ -103,11 +104,25 @@ int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struc
     return 0;
 }
 
-static int wait_and_remove(const struct wherry_cli *cli, const struct launch_arguments *arguments, pid_t pid,
-                           struct wherry_error *err)
+static int run_in_foreground(const struct wherry_cli *cli, struct launch_arguments *arguments, struct wherry_error *err)
 {
+    struct wherry_terminal terminal = WHERRY_TERMINAL_INIT;
+    struct wherry_launch_result result = {0};
     char warning[WHERRY_WARNING_MAX] = "";
-    int status = wherry_foreground_wait(pid, err);
+    bool served = arguments->options.console_socket != NULL;
+    int status;
+
+    wherry_foreground_begin();
+    if (!served && wherry_terminal_prepare(&terminal, err) < 0)
+        return -1;
+    arguments->options.console_fd = served ? 0 : terminal.sender;
+    if (wherry_runtime_run(&arguments->options, arguments->id, &result, err) < 0) {
+        wherry_terminal_leave(&terminal);
+        return -1;
+    }
+    if (result.warning[0] != '\0')
+        wherry_cli_log(cli, "warning", result.warning);
+    status = wherry_terminal_attend(&terminal, result.terminal && !served, result.pid, err);
 
     if (status < 0 || arguments->keep)
         return status;
@@ -136,12 +151,12 @@ int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct w
     if (read_arguments(&arguments, argc, argv, options, ":b:d", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
         return -1;
     if (!arguments.detach)
-        wherry_foreground_begin();
+        return run_in_foreground(cli, &arguments, err);
     if (wherry_runtime_run(&arguments.options, arguments.id, &result, err) < 0)
         return -1;
     if (result.warning[0] != '\0')
         wherry_cli_log(cli, "warning", result.warning);
-    return arguments.detach ? 0 : wait_and_remove(cli, &arguments, result.pid, err);
+    return 0;
 }
 
 int wherry_cli_start(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)

@@ -27,17 +27,6 @@ struct creation {
     bool hooked;     /* hooks have run, so that the poststop ones are due */
 };
 
-static int check_terminal(const struct creation *creation, struct wherry_error *err)
-{
-    bool terminal = creation->spec.process.terminal;
-
-    if (terminal && creation->options->console_socket == NULL)
-        return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
-    if (!terminal && creation->options->console_socket != NULL)
-        return wherry_error_set(err, 0, "cannot use console socket if runtime will not detach or allocate tty");
-    return 0;
-}
-
 /* Reads the configuration, before anything is made. */
 static int read_configuration(struct creation *creation, struct wherry_error *err)
 {
@@ -47,7 +36,7 @@ static int read_configuration(struct creation *creation, struct wherry_error *er
         return -1;
     if (!creation->spec.has_process)
         return wherry_error_set(err, 0, "%s/config.json: process: must be set", options->bundle);
-    return check_terminal(creation, err);
+    return wherry_launch_check_console(options, creation->spec.process.terminal, err);
 }
 
 /* Capabilities, limits and the filter, which is kept beside the containers for the next one with the same profile. */
@@ -128,11 +117,8 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
         return -1;
     if (wait_for_start && make_fifo(creation, err) < 0)
         return -1;
-    if (options->console_socket != NULL) {
-        creation->plan.console_socket = wherry_launch_connect_console(options->console_socket, err);
-        if (creation->plan.console_socket < 0)
-            return -1;
-    }
+    if (wherry_launch_open_console(options, &creation->plan.console_socket, err) < 0)
+        return -1;
     creation->plan.preserved_fds = options->preserved_fds;
     creation->plan.keep_keyring = options->keep_keyring;
     if (wherry_state_text_prepare(&creation->container, &creation->plan.arena, &creation->plan.state, err) < 0)
@@ -257,6 +243,7 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
     if (outcome < 0)
         undo(&creation);
     result->pid = creation.launch.pid;
+    result->terminal = creation.spec.process.terminal;
     wherry_launch_describe_lacking(&creation.plan.identity.capabilities, result->warning);
     end(&creation);
     return outcome;

@@ -78,8 +78,8 @@ static int read_process(struct execution *execution, struct json_object *object,
         wherry_json_object(execution->configuration, "", "linux", &system, err) < 0 ||
         wherry_json_object(system, "linux", "seccomp", &seccomp, err) < 0)
         return -1;
-    if (execution->process.terminal && execution->options->console_socket == NULL)
-        return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
+    if (wherry_launch_check_console(execution->options, execution->process.terminal, err) < 0)
+        return -1;
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, execution->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
     return wherry_identity_prepare(&execution->plan, &execution->process, seccomp, cache, err);
@@ -95,11 +95,8 @@ static int prepare(struct execution *execution, struct wherry_error *err)
     execution->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
     if (wherry_cgroup_attach_prepare(cgroup, plan->cgroup_fds, &plan->cgroup_fd_count, err) < 0)
         return -1;
-    if (options->console_socket != NULL) {
-        plan->console_socket = wherry_launch_connect_console(options->console_socket, err);
-        if (plan->console_socket < 0)
-            return -1;
-    }
+    if (wherry_launch_open_console(options, &plan->console_socket, err) < 0)
+        return -1;
     plan->preserved_fds = options->preserved_fds;
     plan->keep_keyring = options->keep_keyring;
     execution->flags = execution->container.namespaces & ~CLONE_NEWPID;
@@ -159,6 +156,7 @@ int wherry_runtime_exec(const struct wherry_launch_options *options, const char 
     if (execution.launch.sync_fd >= 0)
         close(execution.launch.sync_fd);
     result->pid = execution.launch.pid;
+    result->terminal = execution.process.terminal;
     wherry_launch_describe_lacking(&execution.plan.identity.capabilities, result->warning);
     wherry_plan_free(&execution.plan);
     wherry_arena_free(&execution.arena);

@@ -15,8 +15,7 @@ void wherry_foreground_begin(void)
     sigprocmask(SIG_BLOCK, &all, NULL);
 }
 
-/* 1 with the status when `pid` has ended, 0 when it lives. */
-static int reap(pid_t pid, int *status)
+int wherry_foreground_reap(pid_t pid, int *status)
 {
     int raw;
     pid_t ended;
@@ -30,6 +29,14 @@ static int reap(pid_t pid, int *status)
     return ended < 0 && errno != EINTR ? -errno : 0;
 }
 
+void wherry_foreground_forward(pid_t pid, int signal)
+{
+    /* What the terminal's job control and this process's own children cause is not meant for the container. */
+    if (signal != SIGCHLD && signal != SIGTTIN && signal != SIGTTOU && signal != SIGTSTP && signal != SIGURG &&
+        signal != SIGPIPE)
+        kill(pid, signal);
+}
+
 int wherry_foreground_wait(pid_t pid, struct wherry_error *err)
 {
     sigset_t all;
@@ -37,15 +44,13 @@ int wherry_foreground_wait(pid_t pid, struct wherry_error *err)
     sigfillset(&all);
     for (;;) {
         int status = 0;
-        int ended = reap(pid, &status);
+        int ended = wherry_foreground_reap(pid, &status);
         int number;
 
         if (ended != 0)
             return ended > 0 ? status : wherry_error_set(err, -ended, "wait for process %d", (int)pid);
         number = sigwaitinfo(&all, NULL);
-        /* What the terminal's job control and this process's own children cause is not meant for the container. */
-        if (number > 0 && number != SIGCHLD && number != SIGTTIN && number != SIGTTOU && number != SIGTSTP &&
-            number != SIGURG && number != SIGPIPE)
-            kill(pid, number);
+        if (number > 0)
+            wherry_foreground_forward(pid, number);
     }
 }

@@ -118,7 +118,16 @@ void wherry_launch_abort(struct wherry_launch *launch)
     launch->pid = 0;
 }
 
-int wherry_launch_connect_console(const char *path, struct wherry_error *err)
+int wherry_launch_check_console(const struct wherry_launch_options *options, bool terminal, struct wherry_error *err)
+{
+    if (terminal && options->console_socket == NULL && options->console_fd <= 0)
+        return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
+    if (!terminal && options->console_socket != NULL)
+        return wherry_error_set(err, 0, "cannot use console socket if runtime will not detach or allocate tty");
+    return 0;
+}
+
+static int connect_console(const char *path, struct wherry_error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -131,6 +140,17 @@ int wherry_launch_connect_console(const char *path, struct wherry_error *err)
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
         return wherry_error_set(err, errno, "connect to console socket %s", path);
     return wherry_steal_fd(&fd);
+}
+
+int wherry_launch_open_console(const struct wherry_launch_options *options, int *fd, struct wherry_error *err)
+{
+    if (options->console_fd > 0) {
+        *fd = fcntl(options->console_fd, F_DUPFD_CLOEXEC, 3);
+        return *fd < 0 ? wherry_error_set(err, errno, "console socket") : 0;
+    }
+    if (options->console_socket != NULL)
+        *fd = connect_console(options->console_socket, err);
+    return options->console_socket != NULL && *fd < 0 ? -1 : 0;
 }
 
 int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err)

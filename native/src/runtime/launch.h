@@ -42,8 +42,13 @@ int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *mess
 /* Kills and reaps the child, if there is one, and closes the socket. */
 void wherry_launch_abort(struct wherry_launch *launch);
 
-/* Connects to the socket that a terminal's master is sent to. */
-int wherry_launch_connect_console(const char *path, struct wherry_error *err);
+/* Fails when the process has a terminal and the options do not say where it goes, or name a socket for one that it has
+ * not. */
+int wherry_launch_check_console(const struct wherry_launch_options *options, bool terminal, struct wherry_error *err);
+
+/* The socket that a terminal's master is sent to, connected; -1 without an error when the options name none (0 is
+ * returned). */
+int wherry_launch_open_console(const struct wherry_launch_options *options, int *fd, struct wherry_error *err);
 
 /* Writes the number of the process to a file, by rename. */
 int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err);

@@ -6,6 +6,7 @@ import array
 import contextlib
 import fcntl
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -140,3 +141,66 @@ def test_a_false_multiplexer_in_the_image_is_not_taken(
     done = runtime.create("kept", "--console-socket", console.path, check=False)
     assert done.returncode == 1
     assert "process.terminal" in done.stderr
+
+
+def _in_terminal(command: list[str]) -> tuple[subprocess.Popen[bytes], int]:
+    """Starts a command in a terminal of its own, 33 rows and 44 columns; the process and the terminal's master."""
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 44, 0, 0))
+    process = subprocess.Popen(["setsid", "--ctty", *command], stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    os.set_blocking(master, False)
+    return process, master
+
+
+def _expect(master: int, text: str, so_far: str = "") -> str:
+    """Reads until a text has come."""
+    seen = so_far
+
+    def arrived() -> bool:
+        nonlocal seen
+        with contextlib.suppress(OSError):
+            seen += os.read(master, 65536).decode()
+        return text in seen
+
+    wait_until(arrived, f"{text!r} does not come")
+    return seen
+
+
+@pytest.mark.parametrize("verb", ["run", "exec"])
+def test_in_the_foreground_the_runtimes_own_terminal_serves(runtime: Runtime, bundle: Bundle, verb: str) -> None:
+    script = (
+        "trap 'stty size; echo resized' WINCH; tty; stty size; read word; echo got $word; while :; do sleep 0.05; done"
+    )
+    if verb == "exec":
+        runtime.start()
+        process, master = _in_terminal(runtime.command("exec", "--tty", "kept", "sh", "-c", script))
+    else:
+        bundle.process["terminal"] = True
+        bundle.shell(script)
+        bundle.write()
+        process, master = _in_terminal(runtime.command("run", "-b", str(bundle.path), "once"))
+    before = termios.tcgetattr(master)
+    seen = _expect(master, "33 44")
+    assert "/dev/pts/0" in seen
+    os.write(master, b"word\n")
+    _expect(master, "got word")
+    fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 5, 6, 0, 0))
+    process.send_signal(signal.SIGWINCH)
+    assert "5 6" in _expect(master, "resized")
+    os.write(master, b"\x03")
+    assert process.wait(10) == 128 + signal.SIGINT
+    after = termios.tcgetattr(master)
+    assert after[:4] == before[:4]
+    os.close(master)
+
+
+def test_the_last_output_in_the_foreground_is_not_lost(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.process["terminal"] = True
+    bundle.shell("seq 1 20000; echo last")
+    bundle.write()
+    process, master = _in_terminal(runtime.command("run", "-b", str(bundle.path), "once"))
+    seen = _expect(master, "last")
+    assert process.wait(10) == 0
+    assert seen.split() == [*(str(number) for number in range(1, 20001)), "last"]
+    os.close(master)
