@@ -74,6 +74,7 @@ int wherry_kernel_check_json(const char *config_file_or_null, const char *kernel
     object = render(&report);
     wherry_kernel_report_free(&report);
     if (object != NULL)
-        *json_out = strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
+        *json_out =
+            strdup(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     return *json_out == NULL ? wherry_error_set(err, ENOMEM, "kernel check") : 0;
 }

@@ -12,25 +12,31 @@
 #define LIST_MAX ((size_t)16 << 20)
 
 /* A list that is not there says nothing: a kernel without modules has none. */
-static int read_list(char **text, struct wherry_error *err, const char *format, const char *release)
+static int read_list(const char *path, char **text, struct wherry_error *err)
 {
-    char path[512];
     size_t length = 0;
 
-    snprintf(path, sizeof(path), format, release);
     if (access(path, F_OK) < 0)
         return 0;
     return wherry_file_read(AT_FDCWD, path, LIST_MAX, text, &length, err);
 }
 
+static int read_depmod_list(const char *release, const char *file, char **text, struct wherry_error *err)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), "/lib/modules/%s/%s", release, file);
+    return read_list(path, text, err);
+}
+
 int kernel_modules_read(const char *release, struct kernel_modules *modules, struct wherry_error *err)
 {
-    int result = read_list(&modules->loaded, err, "/proc/modules", release);
+    int result = read_list("/proc/modules", &modules->loaded, err);
 
     if (result >= 0)
-        result = read_list(&modules->builtin, err, "/lib/modules/%s/modules.builtin", release);
+        result = read_depmod_list(release, "modules.builtin", &modules->builtin, err);
     if (result >= 0)
-        result = read_list(&modules->available, err, "/lib/modules/%s/modules.dep", release);
+        result = read_depmod_list(release, "modules.dep", &modules->available, err);
     return result;
 }
 

@@ -123,8 +123,7 @@ const struct kernel_option kernel_options[] = {
     {CGROUP_ANY, "CONFIG_FAIR_GROUP_SCHED", NULL, YES, 0, 0, "CPU shares", NULL},
     {CGROUP_ANY, "CONFIG_CFS_BANDWIDTH", NULL, YES, 0, 0, "CPU limits (cpus, cpu_quota)", NULL},
     {CGROUP_ANY, "CONFIG_CGROUP_PIDS", NULL, YES, V(4, 3), 0, "limits of the number of processes", NULL},
-    {CGROUP_ANY, "CONFIG_CPUSETS", NULL, NO, 0, 0, "binding to CPUs and memory nodes (cpuset_cpus, cpuset_mems)",
-     "/proc/self/cpuset"},
+    {CGROUP_ANY, "CONFIG_CPUSETS", NULL, NO, 0, 0, "binding to CPUs and memory nodes (cpuset_cpus, cpuset_mems)", NULL},
     {CGROUP_ANY, "CONFIG_BLK_CGROUP", NULL, NO, 0, 0, "block device limits and weights", NULL},
     {CGROUP_ANY, "CONFIG_BLK_DEV_THROTTLING", NULL, NO, 0, 0, "block device limits (device_read_bps and others)", NULL},
     {CGROUP_ANY, "CONFIG_BFQ_GROUP_IOSCHED", NULL, NO, V(4, 12), 0, "block device weights", NULL},
@@ -147,7 +146,7 @@ const struct kernel_option kernel_options[] = {
     {CGROUP_V2, "CONFIG_BPF_SYSCALL", NULL, ON_V2, V(3, 18), 0, "keeping containers from the host's devices",
      "/proc/sys/kernel/unprivileged_bpf_disabled"},
     {CGROUP_V2, "CONFIG_BLK_CGROUP_IOCOST", NULL, NO, V(5, 4), 0, "block device weights without BFQ", NULL},
-    {CGROUP_V2, "CONFIG_PSI", NULL, NO, V(4, 20), 0, "pressure statistics", "/proc/pressure"},
+    {CGROUP_V2, "CONFIG_PSI", NULL, NO, V(4, 20), 0, "pressure statistics", NULL},
 
     {OPTIONAL, "CONFIG_USER_NS", NULL, NO, 0, 0, "containers whose root is nobody on the host", "/proc/self/ns/user"},
     {OPTIONAL, "CONFIG_TIME_NS", NULL, NO, V(5, 6), 0, "containers with clocks of their own", "/proc/self/ns/time"},
