@@ -83,6 +83,7 @@ ffibuilder.set_source(
     SOURCE,
     include_dirs=[str(NATIVE / "include")],
     extra_objects=[str(BUILD / "libwherry.a")],
+    depends=[str(BUILD / "libwherry.a")],  # a library that changed is linked anew
     # Static but for zlib, which Python itself brings: the module then needs nothing more on a bare host.
     extra_link_args=["-Wl,-Bstatic", "-ljson-c", "-lzstd", "-lseccomp", "-Wl,-Bdynamic", "-lz", "-ldl", "-lpthread"],
     define_macros=[("Py_LIMITED_API", "0x030A0000"), ("_GNU_SOURCE", None)],
