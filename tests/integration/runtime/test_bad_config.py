@@ -84,7 +84,7 @@ def test_a_field_is_refused_by_its_name(
     assert cgroup_directories(cgroup) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{} {}", "{'a': 1}", '{"ociVersion": "1.0.2"', "[" * 100])
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "{} {}", '{"ociVersion": "1.0.2"', "[" * 100])
 def test_a_document_that_is_no_json_object_is_refused(runtime: Runtime, bundle: Bundle, text: str) -> None:
     (bundle.path / "config.json").write_text(text)
     done = runtime("create", "--bundle", str(bundle.path), "kept", check=False)
