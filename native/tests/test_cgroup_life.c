@@ -155,6 +155,22 @@ static void a_refused_limit_leaves_nothing_behind(void)
     finish(&sibling);
 }
 
+static void a_limit_that_the_kernel_gave_up_is_a_warning(void)
+{
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    struct wherry_cgroup cg;
+    char text[256] = "";
+
+    CHECK_OK(create("k", "{\"memory\":{\"kernel\":16777216}}", &cg, &err), err);
+    if (cg.layout != WHERRY_CGROUP_V2)
+        read_file(&cg, "memory", "memory.kmem.limit_in_bytes", text);
+    if (strcmp(text, "16777216") == 0)
+        CHECK(cg.warning == NULL);
+    else
+        CHECK(cg.warning != NULL && strstr(cg.warning, "linux.resources.memory.kernel: ignored") != NULL);
+    finish(&cg);
+}
+
 static void a_group_in_use_is_not_taken_over(void)
 {
     struct wherry_error err = WHERRY_ERROR_INIT;
@@ -273,6 +289,7 @@ int main(void)
 {
     RUN(limits_reach_the_kernel_and_can_be_changed);
     RUN(a_refused_limit_leaves_nothing_behind);
+    RUN(a_limit_that_the_kernel_gave_up_is_a_warning);
     RUN(a_group_in_use_is_not_taken_over);
     RUN(frozen_groups_stop_and_kill_reaches_everyone);
     RUN(groups_made_inside_are_listed_and_removed);

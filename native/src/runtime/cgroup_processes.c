@@ -213,6 +213,14 @@ static int kill_in_rounds(struct wherry_cgroup *cg, struct wherry_error *err)
     return total;
 }
 
+static bool is_empty(struct wherry_cgroup *cg)
+{
+    cleanup_free pid_t *pids = NULL;
+    size_t count = 1;
+
+    return wherry_cgroup_pids(cg, &pids, &count, NULL) >= 0 && count == 0;
+}
+
 static bool is_frozen_already(struct wherry_cgroup *cg)
 {
     struct wherry_cgroup_directory *freezer = cgroup_directory_of(cg, CGROUP_FREEZER);
@@ -232,6 +240,9 @@ int wherry_cgroup_kill(struct wherry_cgroup *cg, int number, struct wherry_error
 
     if (number == SIGKILL && cg->layout == WHERRY_CGROUP_V2 && core != NULL && cgroup_directory_open(core, NULL) >= 0 &&
         cgroup_file_write(core->fd, "cgroup.kill", "1") == 0)
+        return 0;
+    /* The usual case at the end of a container; and where nobody is, nobody can be made. */
+    if (is_empty(cg))
         return 0;
     before = is_frozen_already(cg);
     /* A paused container keeps its pause, unless it is to die: a frozen process cannot. */

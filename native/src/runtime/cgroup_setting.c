@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct cgroup_setting *cgroup_settings_add(struct cgroup_settings *settings, unsigned controller, const char *field,
@@ -84,6 +85,15 @@ static int add_warning(struct wherry_cgroup *cg, const struct cgroup_setting *se
     return cg->warning == NULL ? -ENOMEM : 0;
 }
 
+/* Kernels that gave a limit up first refused it, then took any value without effect: what is read back tells. */
+static bool is_without_effect(const struct cgroup_setting *setting, int directory)
+{
+    char text[32];
+
+    return !setting->unlimited && cgroup_file_read(directory, setting->file, text, sizeof(text)) > 0 &&
+           strtoull(text, NULL, 10) > strtoull(setting->value, NULL, 10);
+}
+
 static int write_setting(struct open_file *file, const struct cgroup_setting *setting, struct wherry_cgroup *cg,
                          int directory)
 {
@@ -93,7 +103,8 @@ static int write_setting(struct open_file *file, const struct cgroup_setting *se
         result = write_file(file, directory, setting->other_file, setting->other_value);
     if (result == -ENOENT && setting->unlimited)
         return 0;
-    if ((result == -ENOENT || result == -EOPNOTSUPP) && setting->gone != NULL)
+    if (setting->gone != NULL &&
+        (result == -ENOENT || result == -EOPNOTSUPP || (result == 0 && is_without_effect(setting, directory))))
         return add_warning(cg, setting);
     return result;
 }

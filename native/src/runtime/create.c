@@ -227,6 +227,18 @@ static int create(struct creation *creation, const char *id, bool wait_for_start
     return 0;
 }
 
+/* What was left out of what the configuration asks for, because this process or this kernel has not got it. */
+static void describe_warnings(const struct creation *creation, char text[WHERRY_WARNING_MAX])
+{
+    const char *cgroup = creation->container.cgroup.warning;
+    size_t used;
+
+    wherry_launch_describe_lacking(&creation->plan.identity.capabilities, text);
+    used = strlen(text);
+    if (cgroup != NULL)
+        snprintf(text + used, WHERRY_WARNING_MAX - used, "%s%s", used > 0 ? "; " : "", cgroup);
+}
+
 static int launch(const struct wherry_launch_options *options, const char *id, bool wait_for_start,
                   struct wherry_launch_result *result, struct wherry_error *err)
 {
@@ -244,7 +256,7 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
         undo(&creation);
     result->pid = creation.launch.pid;
     result->terminal = creation.spec.process.terminal;
-    wherry_launch_describe_lacking(&creation.plan.identity.capabilities, result->warning);
+    describe_warnings(&creation, result->warning);
     end(&creation);
     return outcome;
 }
