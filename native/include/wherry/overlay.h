@@ -12,7 +12,7 @@
 /*
  * Mounts an overlay at `target`: `lower` holds `count` directories, the top one first; `upper` and `work` are NULL for
  * a read-only stack. The new mount API takes one layer a call where the kernel knows it (6.5); before that all layers
- * must fit into one page of options, for which they are named relative to the directory that they share.
+ * must fit into one page of options, for which they are named by their descriptors' numbers (needs /proc).
  */
 int wherry_overlay_mount(const char *target, const char *const *lower, size_t count, const char *upper,
                          const char *work, struct wherry_error *err);

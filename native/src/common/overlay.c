@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mount.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -17,45 +18,6 @@
 static int fs_config(int fd, unsigned int command, const char *key, const char *value)
 {
     return (int)syscall(SYS_fsconfig, fd, command, key, value, 0);
-}
-
-/* Directories that layers share: everything up to the last slash before which all names agree. */
-static size_t common_prefix(const char *const *names, size_t count)
-{
-    size_t length = 0;
-
-    for (size_t at = 0;; at++) {
-        for (size_t i = 0; i < count; i++)
-            if (names[i][at] != names[0][at] || names[i][at] == '\0')
-                return length;
-        if (names[0][at] == '/')
-            length = at + 1;
-    }
-}
-
-/* Joins the layers as `lowerdir` wants them, relative to the working directory, ":" and "\" escaped. */
-static char *join_layers(const char *const *lower, size_t count, size_t skip)
-{
-    size_t room = 1;
-    char *joined, *end;
-
-    for (size_t i = 0; i < count; i++)
-        room += 2 * strlen(lower[i]) + 1;
-    joined = malloc(room);
-    if (joined == NULL)
-        return NULL;
-    end = joined;
-    for (size_t i = 0; i < count; i++) {
-        if (i > 0)
-            *end++ = ':';
-        for (const char *from = lower[i] + skip; *from != '\0'; from++) {
-            if (*from == ':' || *from == '\\')
-                *end++ = '\\';
-            *end++ = *from;
-        }
-    }
-    *end = '\0';
-    return joined;
 }
 
 /* One layer a call. Kernels before 6.5 collect any key here and refuse it only when the mount is created. */
@@ -116,13 +78,37 @@ static int mount_by_layers(const char *target, const char *const *lower, size_t 
     return attach(fd, target, err);
 }
 
+/*
+ * Everything that a classic mount names, as open descriptors: in /proc/self/fd their numbers are names of a few bytes,
+ * so that as many layers as overlayfs takes fit into the one page of options, and need no escaping.
+ */
 struct classic {
-    const char *target, *base;
+    int *fds; /* the layers, then upper and work if there are any, then the target */
+    size_t count;
     char options[OPTIONS_MAX];
 };
 
-/* In a child of its own: the working directory, to which the layers' names are relative, is the process's. */
-static int mount_in_child(const struct classic *request)
+static void classic_close(struct classic *request)
+{
+    for (size_t i = 0; i < request->count; i++)
+        close(request->fds[i]);
+    free(request->fds);
+}
+
+#define cleanup_classic __attribute__((cleanup(classic_close)))
+
+static int classic_open(struct classic *request, const char *path, const char *target, struct wherry_error *err)
+{
+    int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return wherry_error_set(err, errno, "overlay %s: directory %s", target, path);
+    request->fds[request->count++] = fd;
+    return fd;
+}
+
+/* In a child of its own, whose descriptors the numbers are: the working directory is the process's. */
+static int classic_mount(const struct classic *request, const char *target)
 {
     pid_t pid = vfork();
     int status;
@@ -130,9 +116,9 @@ static int mount_in_child(const struct classic *request)
     if (pid < 0)
         return -errno;
     if (pid == 0) {
-        if (chdir(request->base) < 0)
+        if (chdir("/proc/self/fd") < 0)
             _exit(errno);
-        _exit(mount("overlay", request->target, "overlay", 0, request->options) < 0 ? errno : 0);
+        _exit(mount("overlay", target, "overlay", 0, request->options) < 0 ? errno : 0);
     }
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
@@ -140,28 +126,53 @@ static int mount_in_child(const struct classic *request)
     return WIFEXITED(status) ? -WEXITSTATUS(status) : -EINTR;
 }
 
+/* Opens the layers and writes the options. Returns the length of the options. */
+static int classic_options(struct classic *request, const char *target, const char *const *lower, size_t count,
+                           const char *upper, const char *work, struct wherry_error *err)
+{
+    int length = 0;
+
+    for (size_t i = 0; i < count && length < OPTIONS_MAX; i++) {
+        int fd = classic_open(request, lower[i], target, err);
+
+        if (fd < 0)
+            return fd;
+        length +=
+            snprintf(request->options + length, (size_t)(OPTIONS_MAX - length), "%s%d", i == 0 ? "lowerdir=" : ":", fd);
+    }
+    if (upper != NULL && length < OPTIONS_MAX) {
+        int upper_fd = classic_open(request, upper, target, err);
+        int work_fd = upper_fd < 0 ? upper_fd : classic_open(request, work, target, err);
+
+        if (work_fd < 0)
+            return work_fd;
+        length += snprintf(request->options + length, (size_t)(OPTIONS_MAX - length), ",upperdir=%d,workdir=%d",
+                           upper_fd, work_fd);
+    }
+    if (length >= OPTIONS_MAX)
+        return wherry_error_set(err, E2BIG, "overlay %s: %zu layers are more than this kernel's mount options hold",
+                                target, count);
+    return length;
+}
+
 static int mount_by_options(const char *target, const char *const *lower, size_t count, const char *upper,
                             const char *work, struct wherry_error *err)
 {
-    struct classic request = {.target = target};
-    size_t skip = common_prefix(lower, count);
-    cleanup_free char *base = strndup(skip > 0 ? lower[0] : "/", skip > 0 ? skip : 1);
-    cleanup_free char *layers = join_layers(lower, count, skip);
-    int written, ret;
+    struct classic request cleanup_classic = {.fds = calloc(count + 3, sizeof(int))};
+    char target_number[16];
+    int ret;
 
-    if (base == NULL || layers == NULL)
+    if (request.fds == NULL)
         return wherry_error_set(err, ENOMEM, "overlay %s", target);
-    request.base = base;
-    written = upper == NULL
-                  ? snprintf(request.options, OPTIONS_MAX, "lowerdir=%s", layers)
-                  : snprintf(request.options, OPTIONS_MAX, "lowerdir=%s,upperdir=%s,workdir=%s", layers, upper, work);
-    if (written >= OPTIONS_MAX)
-        return wherry_error_set(err, E2BIG, "overlay %s: %zu layers are more than this kernel's mount options hold",
-                                target, count);
-    ret = mount_in_child(&request);
+    ret = classic_options(&request, target, lower, count, upper, work, err);
     if (ret < 0)
-        return wherry_error_set(err, -ret, "overlay %s: mount", target);
-    return 0;
+        return ret;
+    ret = classic_open(&request, target, target, err);
+    if (ret < 0)
+        return ret;
+    snprintf(target_number, sizeof(target_number), "%d", ret);
+    ret = classic_mount(&request, target_number);
+    return ret < 0 ? wherry_error_set(err, -ret, "overlay %s: mount", target) : 0;
 }
 
 int wherry_overlay_mount(const char *target, const char *const *lower, size_t count, const char *upper,

@@ -77,3 +77,23 @@ def test_a_link_in_the_place_of_a_mount_is_not_followed(confined: Confined, tmp_
     """
     )
     assert confined(script, tmp_path, 1, "diff") == "True"
+
+
+@pytest.mark.parametrize("call", ["1", "132"])
+def test_a_kernel_that_takes_all_layers_at_once_takes_as_many(confined: Confined, tmp_path: Path, call: str) -> None:
+    """Kernels before 6.5: the new options fail, at the first or at the call that creates the file system."""
+    script = (
+        LAYERS
+        + """
+    import subprocess
+    (top / "mount.py").write_text(
+        "import sys; from pathlib import Path; from wherry import native; top = Path(sys.argv[1]);"
+        "native.mount_overlay(top / 'root', sorted((top / 'layers').glob('*/*')), top / 'upper', top / 'work')")
+    subprocess.run(
+        ["strace", "-f", "-qq", "-o", top / "trace", "-e", "trace=fsconfig,mount",
+         "-e", f"inject=fsconfig:error=EINVAL:when={sys.argv[4]}+", sys.executable, top / "mount.py", top], check=True)
+    assert "INJECTED" in (top / "trace").read_text()
+    print((top / "root" / "same").read_text(), len(os.listdir(top / "root")))
+    """
+    )
+    assert confined(script, tmp_path, 129, "diff", call) == "0 130"
