@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from wherry import errors
 from wherry.errors import InvalidParameter, WherryError
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 import wherry
 
 ROOT = Path(wherry.__file__).parent

@@ -16,12 +16,14 @@ struct wherry_error {
     char message[WHERRY_ERROR_MAX];
 };
 
-#define WHERRY_ERROR_INIT {.code = 0, .message = ""}
+#define WHERRY_ERROR_INIT                                                                                              \
+    {                                                                                                                  \
+        .code = 0, .message = ""                                                                                       \
+    }
 
 /* Sets `err` (which may be NULL) to `code` and a formatted message and returns -code, or -1 when code is 0. With a
  * code, ": strerror(code)" is appended. A message cut to fit ends in "…". */
-int wherry_error_set(struct wherry_error *err, int code, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+int wherry_error_set(struct wherry_error *err, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the message that is already in `err` and returns -err->code, or -1 when that is 0. */
 int wherry_error_prefix(struct wherry_error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

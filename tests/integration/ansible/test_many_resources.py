@@ -8,10 +8,10 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from wherry.cli.client import Client
-from wherry.errors import WherryError
 
 from tests.integration.support.private_agent import PrivateAgent
+from wherry.cli.client import Client
+from wherry.errors import WherryError
 
 Docker = Callable[..., CompletedProcess[bytes]]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+
 from tests.integration.support.private_agent import PrivateAgent
 
 Run = Callable[..., str]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from tests.integration.containers.conftest import eventually, state_of
 from tests.integration.support.private_agent import PrivateAgent
 

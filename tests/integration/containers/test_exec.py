@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import docker as docker_py
 import pytest
+
 from tests.integration.containers.conftest import eventually
 from tests.integration.support.private_agent import PrivateAgent
 

@@ -11,6 +11,7 @@ import time
 from typing import Any
 
 import pytest
+
 from tests.integration.containers.conftest import eventually, state_of
 from tests.integration.support.private_agent import PrivateAgent
 

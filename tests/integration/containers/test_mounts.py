@@ -6,6 +6,7 @@ from pathlib import Path
 
 import docker as docker_py
 import pytest
+
 from tests.integration.containers.conftest import Run
 from tests.integration.support.private_agent import PrivateAgent
 

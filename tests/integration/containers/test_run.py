@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.integration.containers.conftest import Run
 from tests.integration.support.private_agent import PrivateAgent
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import docker as docker_py
+
 from tests.integration.containers.conftest import eventually
 from tests.integration.support.private_agent import PrivateAgent
 

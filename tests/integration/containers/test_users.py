@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.integration.containers.conftest import Run
 from tests.integration.support.private_agent import PrivateAgent
 

@@ -7,6 +7,7 @@ import socket
 import time
 
 import pytest
+
 from tests.integration.support.private_agent import PrivateAgent
 
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wherry import native
 
 from tests.integration.layers.archive import END
+from wherry import native
 
 SECRET = b"the host's own\n"
 

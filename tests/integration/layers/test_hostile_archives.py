@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from wherry.native import NativeError
 
 from tests.integration.layers.archive import END, directory, hard_link, member, number, pax, raw_pax, record, symlink
 from tests.integration.layers.conftest import SECRET, Layer
+from wherry.native import NativeError
 
 UP = b"../" * 12
 

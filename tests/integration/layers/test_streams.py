@@ -12,11 +12,11 @@ import zlib
 from collections.abc import Callable
 
 import pytest
-from wherry import native
-from wherry.native import NativeError
 
 from tests.integration.layers.archive import END, member
 from tests.integration.layers.conftest import Layer
+from wherry import native
+from wherry.native import NativeError
 
 CONTENT = b"".join(b"%d lines of text\n" % number for number in range(60_000))
 TAR = member(b"text", CONTENT) + member(b"random", os.urandom(100_000)) + END

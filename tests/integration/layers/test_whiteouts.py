@@ -10,10 +10,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from wherry.native import NativeError
 
 from tests.integration.layers.archive import directory, member
 from tests.integration.layers.conftest import Layer
+from wherry.native import NativeError
 
 MERGE = """
 import json, os, sys

@@ -129,3 +129,13 @@ def test_a_poststop_hook_that_fails_does_not_keep_the_container(runtime: Runtime
 def test_a_malformed_hook_is_refused_by_name(runtime: Runtime, bundle: Bundle, hook: dict[str, Any]) -> None:
     bundle.config["hooks"] = {"prestart": [hook]}
     assert "hooks.prestart[0]" in runtime.create(check=False).stderr
+
+
+def test_a_poststart_hook_that_fails_is_told_and_stops_nothing(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path
+) -> None:
+    bundle.config["hooks"] = {"poststart": [_hook("exit 3"), _hook(f"touch {tmp_path}/second")]}
+    runtime.start()
+    assert runtime.state()["status"] == "running"
+    assert (tmp_path / "second").exists()
+    assert "poststart hook /bin/sh: exit status 3" in runtime.log.read_text()

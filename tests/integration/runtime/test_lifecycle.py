@@ -221,3 +221,15 @@ def test_a_runtime_that_is_killed_takes_the_half_made_container_along(runtime: R
     wait_until(lambda: not Path(f"/proc/{child}/exe").exists(), "the child lives on")
     assert runtime.state()["status"] in {"creating", "stopped"}
     runtime("delete", "--force", "kept")
+
+
+def test_a_created_container_holds_no_descriptor_but_those_it_waits_with(runtime: Runtime) -> None:
+    runtime.create()
+    pid = runtime.state()["pid"]
+    kinds = sorted(str(one.readlink()).split(":")[0].rsplit("/", 1)[-1] for one in Path(f"/proc/{pid}/fd").iterdir())
+    assert kinds == ["errors", "exec.fifo", "null", "output", "socket"]
+
+
+def test_debug_tells_the_log_what_is_done(runtime: Runtime) -> None:
+    subprocess.run([*runtime.command(), "--debug", "list", "--quiet"], check=False, capture_output=True)
+    assert json.loads(runtime.log.read_text())["msg"] == "list --quiet"

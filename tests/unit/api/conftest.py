@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wherry.api.dispatch import Dispatcher
 from wherry.api.listen import Listener
 from wherry.api.router import Router

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from wherry.api import watch
 from wherry.api.http import JsonResponse, RawResponse, Request, Stream, StreamResponse, UpgradeResponse
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+
 from wherry.api import connection
 from wherry.api.http import JsonResponse, RawResponse, Request, StreamResponse
 from wherry.errors import Conflict, NotModified

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import wherry
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+import wherry
 from wherry.api.dispatch import Dispatcher
 from wherry.api.http import JsonResponse, Request
 from wherry.api.listen import open_listeners

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from wherry.api.http import Query
 from wherry.api.router import Router
 from wherry.errors import InvalidParameter

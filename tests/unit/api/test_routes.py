@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from wherry.api.routes import build
 
 from tests.integration.support.schema import SPECIFICATION, specification_path
+from wherry.api.routes import build
 
 
 def _endpoints() -> list[tuple[str, str]]:

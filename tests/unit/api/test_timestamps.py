@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+
 from wherry.api.timestamps import parse_time
 from wherry.errors import InvalidParameter
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wherry import config
 from wherry.cli.daemon_options import parse
 from wherry.config import AddressPool, Config, RuntimeChoice, Ulimit

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+
 from wherry.containers.model import Container, NetworkingConfig
 from wherry.engine.compare import differences
 from wherry.engine.documents import parse_all

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wherry.containers.model import HostPort
 from wherry.engine.documents import parse_all
 from wherry.engine.documents.container import ContainerDocument

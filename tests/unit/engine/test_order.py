@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+
 from wherry.engine.apply import carry_out
 from wherry.engine.documents import parse_all
 from wherry.engine.model import Action, Plan, ResourcePlan, Step

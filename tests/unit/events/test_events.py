@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wherry import events as module
 from wherry.events import Event, Events, SlowReader, event_filter
 from wherry.state import events as store

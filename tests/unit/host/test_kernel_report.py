@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+
 from wherry.errors import InvalidParameter
 from wherry.host.kernel_check import Finding, KernelReport, lacking, render, to_json
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from wherry.errors import InvalidParameter, SystemFailure
 from wherry.host.kernel_modules import load_modules, persist_modules
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from wherry.errors import InvalidParameter
 from wherry.images.instructions import apply_changes
 

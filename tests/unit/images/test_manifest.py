@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+
 from wherry.errors import InvalidParameter, Unsupported, WherryError
 from wherry.images.config_document import chain_ids, parse_config_document
 from wherry.images.manifest import (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from wherry.errors import InvalidParameter, NotFound
 from wherry.images.platform import Platform, choose, normalise, parse
 

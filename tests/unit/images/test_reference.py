@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from wherry.errors import InvalidParameter
 from wherry.images.reference import is_identifier, join, parse
 

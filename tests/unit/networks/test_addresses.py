@@ -6,6 +6,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 import pytest
+
 from wherry.errors import Forbidden, InvalidParameter, Unavailable
 from wherry.networks import addresses
 from wherry.networks.addresses import AddressPool

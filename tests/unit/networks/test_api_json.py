@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from wherry.api.network_json import network_json, read_spec
 from wherry.errors import InvalidParameter, Unsupported, WherryError
 from wherry.networks.model import Endpoint, Network, NetworkSpec, Sandbox, Subnet

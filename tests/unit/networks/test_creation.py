@@ -5,6 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv4Network
 
 import pytest
+
 from wherry.config import AddressPool, Config
 from wherry.errors import Conflict, Forbidden, InvalidParameter, NotFound, Unsupported, WherryError
 from wherry.networks import creation

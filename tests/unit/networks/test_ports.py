@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+
 from wherry.errors import InvalidParameter, Unsupported
 from wherry.networks import ports
 from wherry.networks.model import PortBinding, PublishedPort

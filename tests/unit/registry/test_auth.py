@@ -6,6 +6,7 @@ import base64
 import json
 
 import pytest
+
 from wherry.registry import url as urls
 from wherry.registry.auth import may_send_credentials, parse_challenges
 from wherry.registry.credentials import parse_registry_auth_header, registry_of_address

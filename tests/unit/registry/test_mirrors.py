@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from wherry.errors import Forbidden, InvalidParameter
 from wherry.registry.credentials import Credentials
 from wherry.registry.mirror_rules import parse_rule, rule_json

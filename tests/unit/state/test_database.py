@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 import wherry
 from wherry.errors import SystemFailure
 from wherry.state.database import Database

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from wherry.errors import Conflict, InvalidParameter, NotFound, Unsupported
 from wherry.events import Events
 from wherry.paths import Paths
