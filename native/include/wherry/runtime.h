@@ -40,7 +40,8 @@ int wherry_runtime_create(const struct wherry_launch_options *options, const cha
 int wherry_runtime_run(const struct wherry_launch_options *options, const char *id, struct wherry_launch_result *result,
                        struct wherry_error *err);
 
-int wherry_runtime_start(const char *root, const char *id, struct wherry_error *err);
+/* Releases a created container. A poststart hook that fails is told in `warning` and stops nothing. */
+int wherry_runtime_start(const char *root, const char *id, char warning[WHERRY_WARNING_MAX], struct wherry_error *err);
 
 /* Sends a signal to the container's process, or to all in its cgroup. Fails with ESRCH when it is stopped. */
 int wherry_runtime_kill(const char *root, const char *id, int signal, bool all, struct wherry_error *err);

@@ -81,6 +81,7 @@ wherry_step wherry_child_run_start_hooks;     /* struct wherry_hooks */
 
 /* child_process.c */
 wherry_step wherry_child_make_cwd;               /* const char *path */
+wherry_step wherry_child_close_descriptors;      /* no subject: all but those that are needed until exec */
 wherry_step wherry_child_own_streams;            /* struct wherry_process */
 wherry_step wherry_child_change_directory;       /* const char *path */
 wherry_step wherry_child_change_directory_again; /* const char *path: when it was refused to root */

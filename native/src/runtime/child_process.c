@@ -32,6 +32,29 @@ int wherry_child_make_cwd(struct wherry_child *child, const void *subject, struc
     return 0;
 }
 
+/* Closes the descriptors from `first` up to and without `end`. */
+static void close_between(int first, int end)
+{
+    if (first < end)
+        syscall(SYS_close_range, (unsigned)first, (unsigned)end - 1, 0);
+}
+
+int wherry_child_close_descriptors(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    int start = child->plan->start_fd;
+    int low = start >= 0 && start < child->sync_fd ? start : child->sync_fd;
+    int high = start > child->sync_fd ? start : child->sync_fd;
+    int first = 3 + (int)child->plan->preserved_fds;
+
+    (void)subject;
+    (void)err;
+    close_between(first, low);
+    close_between(low + 1, high);
+    close_between(high + 1, INT_MAX);
+    child->root_fd = child->proc_fd = child->null_fd = child->empty_fd = -1;
+    return 0;
+}
+
 /* So that a process that is not root can open /dev/stdout and its like anew. What cannot be given away is left as it
  * is. */
 int wherry_child_own_streams(struct wherry_child *child, const void *subject, struct wherry_error *err)

@@ -24,8 +24,8 @@ int wherry_child_attach_root(struct wherry_child *child, const void *subject, st
 {
     const struct wherry_spec *spec = subject;
     int tree = child->plan->root_tree;
-    /* A copy of a shared mount is the host's peer. pivot_root refuses a shared root, and nothing may propagate to the host; what
-     * the host mounts comes through only if it is asked for. */
+    /* A copy of a shared mount is the host's peer. pivot_root refuses a shared root, and nothing may propagate to the
+     * host; what the host mounts comes through only if it is asked for. */
     bool follow = (spec->root_propagation & (MS_SHARED | MS_SLAVE)) != 0;
     struct wherry_mount cut = {.propagation = follow ? MS_SLAVE : MS_PRIVATE, .recursive_propagation = true};
 

@@ -119,11 +119,24 @@ static int print_version(void)
     return 0;
 }
 
+/* For --debug: the verb with all its words. */
+static void log_command(const struct wherry_cli *cli, int argc, char **argv)
+{
+    char line[1024] = "";
+    size_t used = 0;
+
+    for (int i = 0; cli->debug && i < argc && used < sizeof(line); i++)
+        used += (size_t)snprintf(line + used, sizeof(line) - used, "%s%s", i > 0 ? " " : "", argv[i]);
+    if (cli->debug)
+        wherry_cli_log(cli, "debug", line);
+}
+
 static int dispatch(struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(argv[0], verbs[i].name) != 0)
             continue;
+        log_command(cli, argc, argv);
         optind = 0; /* glibc: begin anew with another vector */
         return verbs[i].run(cli, argc, argv, err);
     }
@@ -147,6 +160,8 @@ static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wh
             cli->root = optarg;
         else if (code == 'l')
             cli->log = optarg;
+        else if (code == 'd')
+            cli->debug = true;
         else if (code == 'f' && strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0)
             return wherry_error_set(err, 0, "--log-format: %s: must be text or json", optarg);
         else if (code == 'f')

@@ -28,6 +28,7 @@ struct wherry_cli {
     const char *root;
     const char *log; /* a file, or NULL */
     bool log_json;
+    bool debug;  /* tell the log what is done, too */
     char **argv; /* as the program got it, to execute itself anew */
 };
 

@@ -162,8 +162,13 @@ int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct w
 int wherry_cli_start(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     static const struct option options[] = {{0}};
+    char warning[WHERRY_WARNING_MAX] = "";
 
     if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, "ID", err) < 0)
         return -1;
-    return wherry_runtime_start(cli->root, argv[optind], err);
+    if (wherry_runtime_start(cli->root, argv[optind], warning, err) < 0)
+        return -1;
+    if (warning[0] != '\0')
+        wherry_cli_log(cli, "warning", warning);
+    return 0;
 }

@@ -33,23 +33,25 @@ static int load_spec(const struct wherry_container *container, struct wherry_spe
     return wherry_spec_parse(document, container->bundle, spec, err);
 }
 
-static int run_hooks(const struct wherry_container *container, enum wherry_hook_kind kind, const char *name,
-                     const char *status, pid_t pid, struct wherry_error *err)
+/* The hooks after start and stop: that they cannot be run, or fail, is told and stops nothing. */
+static void run_hooks(const struct wherry_container *container, enum wherry_hook_kind kind, const char *name,
+                      const char *status, pid_t pid, char warning[WHERRY_WARNING_MAX])
 {
-    struct wherry_spec spec;
+    struct wherry_error err = WHERRY_ERROR_INIT;
     struct wherry_state_text text;
-    int result;
+    struct wherry_spec spec;
 
-    if (load_spec(container, &spec, err) < 0)
-        return -1;
-    result = 0;
+    if (load_spec(container, &spec, &err) < 0) {
+        snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, err.message);
+        return;
+    }
     if (spec.hooks[kind].count > 0) {
-        result = wherry_state_text_prepare(container, &spec.arena, &text, err);
-        if (result == 0)
-            result = wherry_hooks_run(&spec.hooks[kind], name, &text, status, pid, err);
+        if (wherry_state_text_prepare(container, &spec.arena, &text, &err) < 0)
+            snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, err.message);
+        else
+            wherry_hooks_run_each(&spec.hooks[kind], name, &text, status, pid, warning);
     }
     wherry_spec_free(&spec);
-    return result;
 }
 
 static int refuse_start(const struct wherry_container *container, struct wherry_error *err)
@@ -64,11 +66,12 @@ static int refuse_start(const struct wherry_container *container, struct wherry_
     }
 }
 
-int wherry_runtime_start(const char *root, const char *id, struct wherry_error *err)
+int wherry_runtime_start(const char *root, const char *id, char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
 {
     cleanup_container struct wherry_container container;
     cleanup_close int fifo = -1;
 
+    warning[0] = '\0';
     if (wherry_container_open(root, id, &container, err) < 0)
         return -1;
     if (wherry_container_status(&container) != WHERRY_STATUS_CREATED)
@@ -84,7 +87,8 @@ int wherry_runtime_start(const char *root, const char *id, struct wherry_error *
                                : wherry_error_set(err, errno, "remove %s", WHERRY_CONTAINER_FIFO);
     if (write(fifo, "0", 1) != 1)
         return wherry_error_set(err, errno, "start container %s", id);
-    return run_hooks(&container, WHERRY_HOOK_POSTSTART, "poststart", "running", container.pid, err);
+    run_hooks(&container, WHERRY_HOOK_POSTSTART, "poststart", "running", container.pid, warning);
+    return 0;
 }
 
 /* A descriptor of the container's process, surely of that one: what it refers to was alive with the recorded start time
@@ -153,7 +157,6 @@ int wherry_runtime_delete(const char *root, const char *id, bool force, char war
                           struct wherry_error *err)
 {
     cleanup_container struct wherry_container container;
-    struct wherry_error hook = WHERRY_ERROR_INIT;
     enum wherry_status status;
 
     warning[0] = '\0';
@@ -166,8 +169,8 @@ int wherry_runtime_delete(const char *root, const char *id, bool force, char war
                                 wherry_status_name(status));
     if (kill_all(&container, err) < 0 || wherry_cgroup_remove(&container.cgroup, err) < 0)
         return -1;
-    if (container.pid > 0 && run_hooks(&container, WHERRY_HOOK_POSTSTOP, "poststop", "stopped", 0, &hook) < 0)
-        snprintf(warning, WHERRY_WARNING_MAX, "%s", hook.message);
+    if (container.pid > 0)
+        run_hooks(&container, WHERRY_HOOK_POSTSTOP, "poststop", "stopped", 0, warning);
     return wherry_container_discard(&container, err);
 }
 

@@ -189,14 +189,14 @@ static int converse(struct creation *creation, struct wherry_error *err)
     return wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_CREATED, err);
 }
 
-static void undo(struct creation *creation)
+static void undo(struct creation *creation, char warning[WHERRY_WARNING_MAX])
 {
     struct wherry_error ignored;
 
     wherry_launch_abort(&creation->launch);
     if (creation->hooked)
-        wherry_hooks_run(&creation->spec.hooks[WHERRY_HOOK_POSTSTOP], "poststop", &creation->plan.state, "stopped", 0,
-                         &ignored);
+        wherry_hooks_run_each(&creation->spec.hooks[WHERRY_HOOK_POSTSTOP], "poststop", &creation->plan.state, "stopped",
+                              0, warning);
     if (creation->has_cgroup)
         wherry_cgroup_remove(&creation->container.cgroup, &ignored);
     if (creation->reserved)
@@ -249,14 +249,14 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
     /* Without a start to wait for, the next thing to hear is the silence of exec, or why it failed. */
     if (outcome == 0 && !wait_for_start)
         outcome = wherry_launch_expect(&creation.launch, 0, err);
-    if (outcome == 0 && !wait_for_start)
-        outcome = wherry_hooks_run(&creation.spec.hooks[WHERRY_HOOK_POSTSTART], "poststart", &creation.plan.state,
-                                   "running", creation.launch.pid, err);
+    describe_warnings(&creation, result->warning);
     if (outcome < 0)
-        undo(&creation);
+        undo(&creation, result->warning);
+    else if (!wait_for_start)
+        wherry_hooks_run_each(&creation.spec.hooks[WHERRY_HOOK_POSTSTART], "poststart", &creation.plan.state, "running",
+                              creation.launch.pid, result->warning);
     result->pid = creation.launch.pid;
     result->terminal = creation.spec.process.terminal;
-    describe_warnings(&creation, result->warning);
     end(&creation);
     return outcome;
 }

@@ -132,3 +132,14 @@ int wherry_hooks_run(const struct wherry_hooks *hooks, const char *kind, const s
     }
     return 0;
 }
+
+void wherry_hooks_run_each(const struct wherry_hooks *hooks, const char *kind, const struct wherry_state_text *state,
+                           const char *status, pid_t pid, char warning[WHERRY_WARNING_MAX])
+{
+    struct wherry_error err = WHERRY_ERROR_INIT;
+
+    for (size_t i = 0; i < hooks->count; i++) {
+        if (run(&hooks->items[i], kind, state, status, pid, &err) < 0)
+            snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, err.message);
+    }
+}

@@ -3,6 +3,7 @@
 
 #include "plan.h"
 #include "wherry/error.h"
+#include "wherry/runtime.h"
 #include "wherry/spec.h"
 
 #include <sys/types.h>
@@ -11,3 +12,8 @@
  * a signal, or runs out of time, and says which. Allocates nothing, so that it serves the runtime and the child. */
 int wherry_hooks_run(const struct wherry_hooks *hooks, const char *kind, const struct wherry_state_text *state,
                      const char *status, pid_t pid, struct wherry_error *err);
+
+/* Runs all of them, whatever becomes of one: as the specification wants it for poststart and poststop. What the last
+ * failure was is told in `warning`, which is left as it is when there was none. */
+void wherry_hooks_run_each(const struct wherry_hooks *hooks, const char *kind, const struct wherry_state_text *state,
+                           const char *status, pid_t pid, char warning[WHERRY_WARNING_MAX]);

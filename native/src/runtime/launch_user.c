@@ -55,7 +55,7 @@ static void go_between(const struct wherry_launch *launch, int sync_fd)
 /* The first message, with the number of its sender. */
 static int receive_cloned(int sync_fd, pid_t *pid, struct wherry_error *err)
 {
-    struct wherry_message message;
+    struct wherry_message message = {0};
     struct iovec data = {.iov_base = &message, .iov_len = sizeof(message)};
     union {
         char space[CMSG_SPACE(sizeof(struct ucred))];

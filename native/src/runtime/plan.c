@@ -54,7 +54,7 @@ static int prepare_environment(struct wherry_plan *plan, const struct wherry_pro
     identity->environment_count = process->env_count;
     for (size_t i = 0; i < process->env_count; i++) {
         memcpy(&identity->environment[i], &process->env[i], sizeof(char *));
-        if (strncmp(process->env[i], "HOME=", 5) == 0 && process->env[i][5] != '\0')
+        if (strncmp(process->env[i], "HOME=", 5) == 0)
             identity->has_home = true;
     }
     return 0;
@@ -78,6 +78,9 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
     struct wherry_identity *identity = &plan->identity;
     const struct wherry_process *process = identity->process;
 
+    /* What has served to set the container up is of no use from here on, and some of it is the host's; a created
+     * container may wait for its start for long, and others may join it meanwhile. */
+    wherry_plan_push(plan, wherry_child_close_descriptors, NULL);
     /* After the terminal has replaced the standard streams, while the process may still give files away. */
     wherry_plan_push(plan, wherry_child_own_streams, process);
     /* As root first: a directory that only root may enter is a lawful working directory. */
