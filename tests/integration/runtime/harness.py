@@ -106,10 +106,21 @@ class Runtime:
         self.root = root
         self.bundle = bundle
         self.log = root.parent / "log.json"
+        self.prefix: list[str] = []
 
     def command(self, *arguments: str) -> list[str]:
         """The command line for a verb."""
-        return [str(PROGRAM), "--root", str(self.root), "--log", str(self.log), "--log-format", "json", *arguments]
+        return [
+            *self.prefix,
+            str(PROGRAM),
+            "--root",
+            str(self.root),
+            "--log",
+            str(self.log),
+            "--log-format",
+            "json",
+            *arguments,
+        ]
 
     def __call__(self, *arguments: str, check: bool = True, **keywords: Any) -> subprocess.CompletedProcess[str]:
         """Runs a verb to its end."""
