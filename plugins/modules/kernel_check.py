@@ -149,6 +149,7 @@ OPTIONS = {
 
 NECESSARY = "necessary"
 PRESENT = ("built-in", "module", "ok")
+ABSENT = ("missing", "failed")
 
 
 def find_command(module):
@@ -221,9 +222,19 @@ def load(module, command, findings, required):
     return answer_of(module, [command, "host", "load-modules"] + options + loadable)
 
 
-def lacking(required, loaded):
-    """The required findings that the host lacks after ``loaded`` was loaded."""
-    return [one for one in required if one["state"] not in PRESENT and one["module"] not in loaded]
+def lacking(module, required, loaded):
+    """The required findings that the host lacks after ``loaded`` was loaded.
+
+    What is demanded by name has to be usable now. What is only necessary is lacking when it is known to be absent: a
+    module that is not loaded the kernel loads when it is needed.
+    """
+    named = {name for name in module.params["required"] if name != NECESSARY}
+    return [
+        one
+        for one in required
+        if one["state"] in ABSENT
+        or (named & names_of(one) and one["state"] not in PRESENT and one["module"] not in loaded)
+    ]
 
 
 def main():
@@ -243,7 +254,7 @@ def main():
     if module._diff:
         after = {"loaded": result["loaded"], "persisted": result["persisted"]["modules"]} if result["changed"] else {}
         result["diff"] = {"before": {}, "after": after}
-    absent = lacking(required, result["loaded"])
+    absent = lacking(module, required, result["loaded"])
     result.update(missing=[one["name"] for one in absent], kernel=report, ansible_facts={"wherry_kernel": report})
     if absent:
         shown = "; ".join(
