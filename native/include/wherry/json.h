@@ -22,9 +22,10 @@
 struct json_object *wherry_json_parse(const char *text, size_t length, const char *name, struct wherry_error *err);
 struct json_object *wherry_json_read(int dirfd, const char *path, size_t limit, struct wherry_error *err);
 
-/* Fails unless `object` is an object all of whose keys are among `known`. */
-int wherry_json_only(struct json_object *object, const char *where, const char *const *known, size_t count,
-                     struct wherry_error *err);
+/* Fails unless `object` is an object, and has none of the fields `refused`: those that the specification knows and this
+ * runtime does not. Fields that nobody knows are ignored, as the specification demands (config.md, "Extensibility"). */
+int wherry_json_refuse(struct json_object *object, const char *where, const char *const *refused, size_t count,
+                       struct wherry_error *err);
 
 int wherry_json_string(struct json_object *object, const char *where, const char *key, const char **out,
                        struct wherry_error *err);

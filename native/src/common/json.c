@@ -61,24 +61,19 @@ void wherry_json_name(char name[WHERRY_JSON_WHERE_MAX], const char *where, const
     snprintf(name, WHERRY_JSON_WHERE_MAX, "%s%s%s", where, where[0] != '\0' ? "." : "", key);
 }
 
-int wherry_json_only(struct json_object *object, const char *where, const char *const *known, size_t count,
-                     struct wherry_error *err)
+int wherry_json_refuse(struct json_object *object, const char *where, const char *const *refused, size_t count,
+                       struct wherry_error *err)
 {
     char name[WHERRY_JSON_WHERE_MAX];
 
     if (!json_object_is_type(object, json_type_object))
         return wherry_error_set(err, 0, "%s: must be an object", where);
-    json_object_object_foreach(object, key, value)
-    {
-        bool found = false;
-
-        for (size_t i = 0; i < count && !found; i++)
-            found = strcmp(key, known[i]) == 0;
+    for (size_t i = 0; i < count; i++) {
         /* A field that is spelled out as null says nothing, so there is nothing to refuse. */
-        if (!found && value != NULL) {
-            wherry_json_name(name, where, key);
-            return wherry_error_set(err, 0, "%s: not supported by this runtime", name);
-        }
+        if (json_object_object_get(object, refused[i]) == NULL)
+            continue;
+        wherry_json_name(name, where, refused[i]);
+        return wherry_error_set(err, 0, "%s: not supported by this runtime", name);
     }
     return 0;
 }

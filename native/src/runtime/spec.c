@@ -11,7 +11,6 @@
 
 static int parse_root(struct wherry_spec *spec, const char *bundle, struct wherry_error *err)
 {
-    static const char *const known[] = {"path", "readonly"};
     struct json_object *root = NULL;
     const char *path = NULL;
 
@@ -19,8 +18,7 @@ static int parse_root(struct wherry_spec *spec, const char *bundle, struct wherr
         return -EINVAL;
     if (root == NULL)
         return 0;
-    if (wherry_json_only(root, "root", known, WHERRY_COUNT(known), err) < 0 ||
-        wherry_json_string(root, "root", "path", &path, err) < 0 ||
+    if (wherry_json_string(root, "root", "path", &path, err) < 0 ||
         wherry_json_bool(root, "root", "readonly", &spec->root_readonly, err) < 0)
         return -EINVAL;
     if (path == NULL || path[0] == '\0')
@@ -64,11 +62,10 @@ static int parse_names(struct wherry_spec *spec, struct wherry_error *err)
 
 static int parse_document(struct wherry_spec *spec, const char *bundle, struct wherry_error *err)
 {
-    static const char *const known[] = {"ociVersion", "root",  "process",     "hostname", "domainname",
-                                        "mounts",     "hooks", "annotations", "linux"};
+    static const char *const refused[] = {"solaris", "windows", "vm", "zos", "freebsd"};
     struct json_object *process = NULL;
 
-    if (wherry_json_only(spec->document, "", known, WHERRY_COUNT(known), err) < 0 || parse_names(spec, err) < 0 ||
+    if (wherry_json_refuse(spec->document, "", refused, WHERRY_COUNT(refused), err) < 0 || parse_names(spec, err) < 0 ||
         parse_root(spec, bundle, err) < 0 || parse_annotations(spec, err) < 0 ||
         wherry_json_object(spec->document, "", "process", &process, err) < 0)
         return -EINVAL;

@@ -18,11 +18,10 @@ static const char *const kinds[WHERRY_HOOK_KINDS] = {
 static int parse_hook(struct json_object *object, const char *where, struct wherry_arena *arena,
                       struct wherry_hook *hook, struct wherry_error *err)
 {
-    static const char *const known[] = {"path", "args", "env", "timeout"};
     int64_t timeout = 0;
     size_t count = 0;
 
-    if (wherry_json_only(object, where, known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, where, NULL, 0, err) < 0 ||
         wherry_json_string(object, where, "path", &hook->path, err) < 0 ||
         wherry_json_strings(object, where, "args", arena, &hook->args, &count, err) < 0 ||
         wherry_json_integer(object, where, "timeout", 1, INT_MAX / 1000, &timeout, err) < 0)
@@ -76,8 +75,6 @@ int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err)
     found = wherry_json_object(spec->document, "", "hooks", &hooks, err);
     if (found <= 0)
         return found;
-    if (wherry_json_only(hooks, "hooks", kinds, WHERRY_COUNT(kinds), err) < 0)
-        return -EINVAL;
     for (int kind = 0; kind < WHERRY_HOOK_KINDS; kind++) {
         if (parse_kind(hooks, (enum wherry_hook_kind)kind, spec, err) < 0)
             return -EINVAL;

@@ -17,7 +17,6 @@
 static int parse_namespace(struct json_object *object, const char *where, struct wherry_spec *spec,
                            struct wherry_error *err)
 {
-    static const char *const known[] = {"type", "path"};
     static const struct {
         const char *name;
         int flag;
@@ -26,7 +25,7 @@ static int parse_namespace(struct json_object *object, const char *where, struct
     struct wherry_namespace *namespace;
     const char *type = NULL, *path = NULL;
 
-    if (wherry_json_only(object, where, known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, where, NULL, 0, err) < 0 ||
         wherry_json_string(object, where, "type", &type, err) < 0 ||
         wherry_json_string(object, where, "path", &path, err) < 0)
         return -EINVAL;
@@ -50,10 +49,9 @@ static int parse_namespace(struct json_object *object, const char *where, struct
 static int parse_mapping(struct json_object *object, const char *where, struct wherry_id_mapping *mapping,
                          struct wherry_error *err)
 {
-    static const char *const known[] = {"containerID", "hostID", "size"};
     int64_t inside = -1, outside = -1, count = -1;
 
-    if (wherry_json_only(object, where, known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, where, NULL, 0, err) < 0 ||
         wherry_json_integer(object, where, "containerID", 0, WHERRY_ID_MAX, &inside, err) < 0 ||
         wherry_json_integer(object, where, "hostID", 0, WHERRY_ID_MAX, &outside, err) < 0 ||
         wherry_json_integer(object, where, "size", 1, WHERRY_ID_MAX + 1, &count, err) < 0)
@@ -97,11 +95,10 @@ static int parse_mappings(struct json_object *object, const char *key, struct wh
 static int parse_device(struct json_object *object, const char *where, struct wherry_device *device,
                         struct wherry_error *err)
 {
-    static const char *const known[] = {"type", "path", "major", "minor", "fileMode", "uid", "gid"};
     int64_t major_number = 0, minor_number = 0, mode = 0666, uid = 0, gid = 0;
     const char *type = NULL;
 
-    if (wherry_json_only(object, where, known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, where, NULL, 0, err) < 0 ||
         wherry_json_string(object, where, "type", &type, err) < 0 ||
         wherry_json_string(object, where, "path", &device->path, err) < 0 ||
         wherry_json_integer(object, where, "major", 0, MAJOR_MAX, &major_number, err) < 0 ||
@@ -263,9 +260,7 @@ static int parse_namespaces(struct json_object *object, struct wherry_spec *spec
 
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
 {
-    static const char *const known[] = {"namespaces",  "uidMappings",   "gidMappings", "devices",
-                                        "cgroupsPath", "resources",     "sysctl",      "seccomp",
-                                        "maskedPaths", "readonlyPaths", "mountLabel",  "rootfsPropagation"};
+    static const char *const refused[] = {"intelRdt", "memoryPolicy", "netDevices", "personality", "timeOffsets"};
     struct json_object *object = NULL;
     struct wherry_arena *arena = &spec->arena;
     const char *label = NULL;
@@ -274,7 +269,7 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
     found = wherry_json_object(spec->document, "", "linux", &object, err);
     if (found <= 0)
         return found;
-    if (wherry_json_only(object, "linux", known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, "linux", refused, WHERRY_COUNT(refused), err) < 0 ||
         parse_namespaces(object, spec, err) < 0 ||
         parse_mappings(object, "uidMappings", arena, &spec->uid_mappings, err) < 0 ||
         parse_mappings(object, "gidMappings", arena, &spec->gid_mappings, err) < 0 ||

@@ -38,11 +38,11 @@ static int settle_source(struct wherry_spec *spec, const char *bundle, const cha
 static int parse_mount(struct wherry_spec *spec, const char *bundle, struct json_object *object, const char *where,
                        struct wherry_mount *mount, struct wherry_error *err)
 {
-    static const char *const known[] = {"destination", "type", "source", "options"};
+    static const char *const refused[] = {"gidMappings", "uidMappings"};
     const char **options = NULL;
     size_t count = 0;
 
-    if (wherry_json_only(object, where, known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, where, refused, WHERRY_COUNT(refused), err) < 0 ||
         wherry_json_string(object, where, "destination", &mount->destination, err) < 0 ||
         wherry_json_string(object, where, "type", &mount->type, err) < 0 ||
         wherry_json_string(object, where, "source", &mount->source, err) < 0 ||

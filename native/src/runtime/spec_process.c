@@ -39,7 +39,7 @@ static int parse_groups(struct json_object *user, const char *where, struct wher
 static int parse_user(struct json_object *object, const char *where, struct wherry_arena *arena,
                       struct wherry_process *process, struct wherry_error *err)
 {
-    static const char *const known[] = {"uid", "gid", "umask", "additionalGids"};
+    static const char *const refused[] = {"username"};
     struct json_object *user = NULL;
     char name[WHERRY_JSON_WHERE_MAX];
     int64_t uid = 0, gid = 0, mask = 0;
@@ -50,7 +50,7 @@ static int parse_user(struct json_object *object, const char *where, struct wher
     if (found <= 0)
         return found;
     wherry_json_name(name, where, "user");
-    if (wherry_json_only(user, name, known, WHERRY_COUNT(known), err) < 0)
+    if (wherry_json_refuse(user, name, refused, WHERRY_COUNT(refused), err) < 0)
         return -EINVAL;
     /* A wider number must not wrap round to root (CVE-2024-40635). */
     if (wherry_json_integer(user, name, "uid", 0, WHERRY_ID_MAX, &uid, err) < 0 ||
@@ -69,7 +69,6 @@ static int parse_user(struct json_object *object, const char *where, struct wher
 static int parse_console(struct json_object *object, const char *where, struct wherry_process *process,
                          struct wherry_error *err)
 {
-    static const char *const known[] = {"height", "width"};
     struct json_object *size = NULL;
     char name[WHERRY_JSON_WHERE_MAX];
     int64_t rows = 0, columns = 0;
@@ -81,8 +80,7 @@ static int parse_console(struct json_object *object, const char *where, struct w
     if (found <= 0)
         return found;
     wherry_json_name(name, where, "consoleSize");
-    if (wherry_json_only(size, name, known, WHERRY_COUNT(known), err) < 0 ||
-        wherry_json_integer(size, name, "height", 0, USHRT_MAX, &rows, err) < 0 ||
+    if (wherry_json_integer(size, name, "height", 0, USHRT_MAX, &rows, err) < 0 ||
         wherry_json_integer(size, name, "width", 0, USHRT_MAX, &columns, err) < 0)
         return -EINVAL;
     process->has_console_size = true;
@@ -125,13 +123,10 @@ static int parse_limits(struct json_object *object, const char *where, struct wh
 int wherry_process_parse(struct json_object *object, const char *where, struct wherry_arena *arena,
                          struct wherry_process *process, struct wherry_error *err)
 {
-    static const char *const known[] = {"args",        "env",          "cwd",
-                                        "terminal",    "consoleSize",  "user",
-                                        "rlimits",     "capabilities", "noNewPrivileges",
-                                        "oomScoreAdj", "selinuxLabel", "apparmorProfile"};
+    static const char *const refused[] = {"commandLine", "execCPUAffinity", "ioPriority", "scheduler"};
 
     memset(process, 0, sizeof(*process));
-    if (wherry_json_only(object, where, known, WHERRY_COUNT(known), err) < 0 ||
+    if (wherry_json_refuse(object, where, refused, WHERRY_COUNT(refused), err) < 0 ||
         wherry_json_strings(object, where, "args", arena, &process->args, &process->arg_count, err) < 0 ||
         wherry_json_strings(object, where, "env", arena, &process->env, &process->env_count, err) < 0 ||
         wherry_json_string(object, where, "cwd", &process->cwd, err) < 0 ||

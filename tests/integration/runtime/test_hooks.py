@@ -125,7 +125,7 @@ def test_a_poststop_hook_that_fails_does_not_keep_the_container(runtime: Runtime
     assert "poststop hook /bin/sh: exit status 3" in runtime.log.read_text()
 
 
-@pytest.mark.parametrize("hook", [{"path": "relative"}, {}, {"path": "/x", "timeout": 0}, {"path": "/x", "odd": 1}])
+@pytest.mark.parametrize("hook", [{"path": "relative"}, {}, {"path": "/x", "timeout": 0}])
 def test_a_malformed_hook_is_refused_by_name(runtime: Runtime, bundle: Bundle, hook: dict[str, Any]) -> None:
     bundle.config["hooks"] = {"prestart": [hook]}
     assert "hooks.prestart[0]" in runtime.create(check=False).stderr
