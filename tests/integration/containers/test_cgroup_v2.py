@@ -1,4 +1,4 @@
-"""The whole agent on a host with cgroup v2 alone: one kernel of the lab runs all cases, each test looks at one of them."""
+"""The whole agent on a host with cgroup v2 alone: one kernel of the lab runs all, each test looks at one finding."""
 
 from __future__ import annotations
 
