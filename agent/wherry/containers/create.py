@@ -61,7 +61,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
         context.registry.forget(container)
         raise
     context.registry.publish(container, "create")
-    return container, _warnings(context, container)
+    return container, _warnings(context, container, image)
 
 
 async def undo(context: Context, container: Container) -> None:
@@ -155,8 +155,10 @@ def _with_hostname(container: Container) -> Container:
     return replace(container, config=replace(container.config, hostname=name))
 
 
-def _warnings(context: Context, container: Container) -> list[str]:
+def _warnings(context: Context, container: Container, image: Image) -> list[str]:
     warnings = []
+    if (image.config.healthcheck or {}).get("Test", ["NONE"]) != ["NONE"]:
+        warnings.append("The image declares a health check. Health checks are not supported, so it is not run.")
     if container.host_config.memory and not context.swap_accounting:
         warnings.append("Your kernel does not support swap limit capabilities. Memory limited without swap.")
     if container.host_config.oom_kill_disable and not container.host_config.memory:

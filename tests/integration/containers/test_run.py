@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.integration.containers.conftest import Run
@@ -104,3 +106,12 @@ def test_namespaces_are_the_hosts_when_asked(run: Run) -> None:
     own = run(script).split()
     host = run(script, "--uts", "host", "--ipc", "host", "--pid", "host").split()
     assert all(one != other for one, other in zip(own, host, strict=True))
+
+
+def test_health_check_of_an_image_is_said_not_to_run(agent: PrivateAgent, rootfs_archive: Path) -> None:
+    change = 'HEALTHCHECK CMD ["true"]'
+    agent.docker("import", "--change", change, str(rootfs_archive), "checked")
+    done = agent.docker("create", "--name", "checked", "checked", "true")
+    assert b"Health checks are not supported" in done.stderr
+    agent.docker("rm", "checked")
+    agent.docker("rmi", "checked")
