@@ -17,6 +17,7 @@ from wherry.containers.model import (
     Container,
     ContainerState,
     EndpointSettings,
+    HostConfig,
     ResourceUpdate,
 )
 from wherry.containers.monitor_client import MonitorFailure
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 First = TypeVar("First")
 Second = TypeVar("Second")
 
+OWN_NETWORK_SYSCTLS = {"net.ipv4.ip_unprivileged_port_start": "0", "net.ipv4.ping_group_range": "0 2147483647"}
+"""What an ordinary user may do in a network namespace that is the container's own: bind any port, and ping."""
 KILL_TIMEOUT = 10.0
 """Seconds that a container has to vanish after SIGKILL: longer only when a process is stuck in the kernel."""
 
@@ -110,7 +113,7 @@ class Lifecycle:
             mode="none" if container.config.network_disabled else mode,
             endpoints=tuple(endpoint_request(name, wish) for name, wish in container.networking.endpoints.items()),
             ports=ports.bindings_of(container),
-            sysctls={name: value for name, value in container.host_config.sysctls.items() if name.startswith("net.")},
+            sysctls=_network_sysctls(container.host_config),
         )
 
     async def _start_failed(self, container: Container, message: str) -> None:
@@ -325,3 +328,10 @@ def endpoint_request(network: str, wish: EndpointSettings) -> EndpointRequest:
     return EndpointRequest(
         network, wish.aliases, wish.ipv4, wish.ipv6, wish.mac, wish.gw_priority, dict(wish.driver_options)
     )
+
+
+def _network_sysctls(host_config: HostConfig) -> dict[str, str]:
+    """What is set in the container's network namespace: Docker's defaults in one of its own, and what was asked for."""
+    asked = {name: value for name, value in host_config.sysctls.items() if name.startswith("net.")}
+    shared = host_config.network_mode == "host" or host_config.network_mode.startswith("container:")
+    return asked if shared else {**OWN_NETWORK_SYSCTLS, **asked}

@@ -115,3 +115,19 @@ def test_health_check_of_an_image_is_said_not_to_run(agent: PrivateAgent, rootfs
     assert b"Health checks are not supported" in done.stderr
     agent.docker("rm", "checked")
     agent.docker("rmi", "checked")
+
+
+@pytest.mark.parametrize("network", ["none", "bridge"])
+def test_an_ordinary_user_binds_low_ports_and_pings(run: Run, network: str) -> None:
+    listening = "nc -l -p 80 & sleep 0.2; grep -c ':0050 ' /proc/net/tcp6 /proc/net/tcp"
+    shown = run(
+        f"{listening}; cat /proc/sys/net/ipv4/ping_group_range",
+        "--network",
+        network,
+        "--user",
+        "1000:1000",
+        "--cap-drop",
+        "ALL",
+    )
+    assert ":1" in shown, shown
+    assert shown.split()[-2:] == ["0", "2147483647"]
