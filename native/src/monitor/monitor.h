@@ -9,7 +9,7 @@
 #include "monitor/oom.h"
 #include "monitor/options.h"
 #include "monitor/record.h"
-#include "monitor/stdio.h"
+#include "monitor/streams.h"
 #include "wherry/error.h"
 
 #define MONITOR_SOCKET "monitor.sock"

@@ -1,5 +1,5 @@
-/* See stdio.h. */
-#include "monitor/stdio.h"
+/* See streams.h. */
+#include "monitor/streams.h"
 
 #include "wherry/cleanup.h"
 
