@@ -255,7 +255,10 @@ class MonitorClient:
         if self._ended:
             raise Unavailable("the container's monitor has ended")
         self._writer.write(HEADER.pack(frame, len(payload)) + payload)
-        await self._writer.drain()
+        try:
+            await self._writer.drain()
+        except ConnectionError as error:
+            raise Unavailable("the container's monitor has ended") from error
 
     async def _follow(self, states: asyncio.Queue[MonitorState | None]) -> AsyncIterator[MonitorState]:
         while (state := await states.get()) is not None:

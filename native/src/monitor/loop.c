@@ -193,9 +193,11 @@ static void settle_input(struct monitor *monitor)
     monitor_wait_for(monitor, &monitor->input, stdio->queued > 0 ? (uint32_t)EPOLLOUT : 0);
 }
 
-/* After a batch of events: who is gone is freed, and each source waits for what it needs now. */
+/* After a batch of events: who is gone is freed, and each source waits for what it needs now. Input comes first: it
+ * decides which clients are listened to again. */
 static void settle(struct monitor *monitor)
 {
+    settle_input(monitor);
     for (struct client **at = &monitor->clients; *at != NULL;) {
         struct client *client = *at;
 
@@ -208,7 +210,6 @@ static void settle(struct monitor *monitor)
                          (client->blocked ? 0 : (uint32_t)EPOLLIN) | (client->out_length > 0 ? (uint32_t)EPOLLOUT : 0));
         at = &client->next;
     }
-    settle_input(monitor);
     relay_throttle(monitor);
 }
 

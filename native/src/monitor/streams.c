@@ -130,22 +130,36 @@ void container_stdio_close(struct container_stdio *stdio)
     stdio->input_ends = stdio->input_done = false;
 }
 
-size_t container_stdio_feed(struct container_stdio *stdio, const void *data, size_t length)
+/* As much as the queue takes now; 0 when it is full or memory is out. */
+static size_t enqueue(struct container_stdio *stdio, const char *data, size_t length)
 {
-    size_t taken = STDIN_QUEUE_MAX - stdio->queued;
+    size_t room = STDIN_QUEUE_MAX - stdio->queued;
 
-    /* A terminal that is yet to come takes what is typed ahead. */
-    if ((stdio->input < 0 && stdio->listener < 0) || stdio->input_ends || stdio->input_done)
-        return length;
     if (stdio->queue == NULL)
         stdio->queue = malloc(STDIN_QUEUE_MAX);
     if (stdio->queue == NULL)
         return 0;
-    if (taken > length)
-        taken = length;
-    memcpy(stdio->queue + stdio->queued, data, taken);
-    stdio->queued += taken;
-    container_stdio_flush(stdio);
+    if (length > room)
+        length = room;
+    memcpy(stdio->queue + stdio->queued, data, length);
+    stdio->queued += length;
+    return length;
+}
+
+size_t container_stdio_feed(struct container_stdio *stdio, const void *data, size_t length)
+{
+    size_t taken = 0, more = 1;
+
+    /* Until the queue stays full: what is not taken is asked for again when the container takes something, so there
+     * must be something that it has yet to take. */
+    while (taken < length && more > 0) {
+        /* A terminal that is yet to come takes what is typed ahead. */
+        if ((stdio->input < 0 && stdio->listener < 0) || stdio->input_ends || stdio->input_done)
+            return length;
+        more = enqueue(stdio, (const char *)data + taken, length - taken);
+        taken += more;
+        container_stdio_flush(stdio);
+    }
     return taken;
 }
 
