@@ -8,6 +8,7 @@ from typing import Protocol
 
 from wherry.api.http import ClientDisconnected, Stream
 from wherry.api.multiplex import DetachFilter, frame
+from wherry.errors import Unavailable
 
 
 class Session(Protocol):
@@ -79,7 +80,7 @@ class Carrier:
             return not self._tty
         except ClientDisconnected:
             return False
-        except (ConnectionError, OSError):
+        except (ConnectionError, OSError, Unavailable):
             # The process closed its end; what it still says is worth reading.
             return True
 
