@@ -11,6 +11,7 @@ from wherry.containers.model import (
     BindOptions,
     DeviceMapping,
     EndpointSettings,
+    HealthConfig,
     HostPort,
     LogConfig,
     MountSpec,
@@ -96,6 +97,14 @@ WEIGHT_FIELDS = (Field("Path", "path", j.text), Field("Weight", "weight", j.numb
 THROTTLE_FIELDS = (Field("Path", "path", j.text), Field("Rate", "rate", j.number))
 RESTART_FIELDS = (Field("Name", "name", j.text), Field("MaximumRetryCount", "maximum_retry_count", j.number))
 LOG_FIELDS = (Field("Type", "type", j.text), Field("Config", "config", j.text_map, dict))
+HEALTH_FIELDS = (
+    Field("Test", "test", j.texts, j.to_list_or_null),
+    Field("Interval", "interval", j.number),
+    Field("Timeout", "timeout", j.number),
+    Field("StartPeriod", "start_period", j.number),
+    Field("StartInterval", "start_interval", j.number),
+    Field("Retries", "retries", j.number),
+)
 BIND_FIELDS = (
     Field("Propagation", "propagation", j.text),
     Field("NonRecursive", "non_recursive", j.flag),
@@ -148,6 +157,12 @@ def _device(value: Any, where: str) -> DeviceMapping:
     return DeviceMapping(**given)
 
 
+def _write_health(health: HealthConfig | None) -> dict[str, Any] | None:
+    if health is None:
+        return None
+    return {key: value for key, value in j.write_fields(HEALTH_FIELDS, health).items() if value}
+
+
 def _ulimit(value: Any, where: str) -> Ulimit:
     given = j.read_fields(ULIMIT_FIELDS, value, where)
     if not given.get("name"):
@@ -191,6 +206,7 @@ CONFIG_FIELDS = (
     Field("StopSignal", "stop_signal", j.text),
     Field("StopTimeout", "stop_timeout", j.number),
     Field("Shell", "shell", j.texts, j.to_list),
+    Field("Healthcheck", "healthcheck", j.record_of(HealthConfig, HEALTH_FIELDS), _write_health),
 )
 
 LIMIT_FIELDS = (

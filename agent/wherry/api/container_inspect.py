@@ -9,7 +9,7 @@ from wherry.api.container_fields import CONFIG_FIELDS, HOST_FIELDS, NEUTRAL_HOST
 from wherry.api.json_fields import write_fields
 from wherry.containers import times
 from wherry.containers.listing import shown_state, status_text
-from wherry.containers.model import Container, EndpointSettings, MountPoint
+from wherry.containers.model import Container, EndpointSettings, Health, MountPoint
 from wherry.containers.ports import canonical, exposed
 from wherry.containers.service import Containers
 from wherry.networks.model import Endpoint, PublishedPort, Sandbox
@@ -72,7 +72,7 @@ def summary(containers: Containers, container: Container, sizes: tuple[int, int]
 
 def _state(container: Container) -> dict[str, Any]:
     state = container.state
-    return {
+    body: dict[str, Any] = {
         "Status": shown_state(container),
         "Running": state.is_running,
         "Paused": state.status == "paused",
@@ -85,12 +85,25 @@ def _state(container: Container) -> dict[str, Any]:
         "StartedAt": state.started_at,
         "FinishedAt": state.finished_at,
     }
+    if state.health is not None:
+        body["Health"] = _health(state.health)
+    return body
+
+
+def _health(health: Health) -> dict[str, Any]:
+    return {
+        "Status": health.status,
+        "FailingStreak": health.failing_streak,
+        "Log": [
+            {"Start": one.start, "End": one.end, "ExitCode": one.exit_code, "Output": one.output} for one in health.log
+        ],
+    }
 
 
 def _config(container: Container) -> dict[str, Any]:
     body = write_fields(CONFIG_FIELDS, container.config)
     body["ExposedPorts"] = {port: {} for port in exposed(container)}
-    for key in ("ExposedPorts", "StopSignal", "MacAddress", "NetworkDisabled", "Shell", "StopTimeout"):
+    for key in ("ExposedPorts", "StopSignal", "MacAddress", "NetworkDisabled", "Shell", "StopTimeout", "Healthcheck"):
         if not body[key] and body[key] != 0:
             del body[key]
     return {key: value for key, value in body.items() if key != "NetworkDisabled" or value}

@@ -27,7 +27,7 @@ from wherry.containers.model import (
 )
 from wherry.errors import InvalidParameter
 
-CONFIG_KEYS = frozenset(field.key for field in CONFIG_FIELDS) | {"HostConfig", "NetworkingConfig", "Healthcheck"}
+CONFIG_KEYS = frozenset(field.key for field in CONFIG_FIELDS) | {"HostConfig", "NetworkingConfig"}
 HOST_KEYS = frozenset(field.key for field in HOST_FIELDS)
 UPDATE_KEYS = frozenset(field.key for field in LIMIT_FIELDS) | {"RestartPolicy"}
 
@@ -49,7 +49,6 @@ EXEC_KEYS = frozenset(field.key for field in EXEC_FIELDS) | {"Detach", "ConsoleS
 def parse_create(body: Mapping[str, Any], name: str, platform: str) -> CreateRequest:
     """The body of ``POST /containers/create``; refuses by name what is not honoured."""
     j.refuse_unknown(body, CONFIG_KEYS, "")
-    _refuse_health_check(body.get("Healthcheck"))
     config = ContainerConfig(**j.read_fields(CONFIG_FIELDS, body, ""))
     host_config = parse_host_config(body.get("HostConfig"))
     return CreateRequest(name, platform, config, host_config, _networking(body.get("NetworkingConfig")))
@@ -95,11 +94,3 @@ def _networking(value: Any) -> NetworkingConfig:
     where = "NetworkingConfig.EndpointsConfig"
     endpoints = j.mapping(body.get("EndpointsConfig"), where)
     return NetworkingConfig({name: read_endpoint(entry, f"{where}.{name}") for name, entry in endpoints.items()})
-
-
-def _refuse_health_check(value: Any) -> None:
-    """Health checks are not run yet: only their absence can be asked for."""
-    body = j.mapping(value, "Healthcheck")
-    test = body.get("Test") or []
-    if test != ["NONE"] and not j.is_neutral(body):
-        raise InvalidParameter("health checks are not supported", field="Healthcheck", value=test)

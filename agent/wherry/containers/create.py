@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.containers import merge, rootfs, storage, times, validate
+from wherry.containers import health_config, merge, rootfs, storage, times, validate
 from wherry.containers.context import Context
 from wherry.containers.model import (
     Container,
@@ -32,6 +32,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     context.runtime(request.host_config.runtime)
     image = _image(context, request)
     config = merge.with_image_defaults(request.config, image.config)
+    health_config.check(config.healthcheck)
     path, arguments = merge.command_line(config)
     host_config = _with_defaults(context.config, request.host_config)
     validate.check_log_config(host_config.log_config)
@@ -61,7 +62,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
         context.registry.forget(container)
         raise
     context.registry.publish(container, "create")
-    return container, _warnings(context, container, image)
+    return container, _warnings(context, container)
 
 
 async def undo(context: Context, container: Container) -> None:
@@ -155,10 +156,8 @@ def _with_hostname(container: Container) -> Container:
     return replace(container, config=replace(container.config, hostname=name))
 
 
-def _warnings(context: Context, container: Container, image: Image) -> list[str]:
+def _warnings(context: Context, container: Container) -> list[str]:
     warnings = []
-    if (image.config.healthcheck or {}).get("Test", ["NONE"]) != ["NONE"]:
-        warnings.append("The image declares a health check. Health checks are not supported, so it is not run.")
     if container.host_config.memory and not context.swap_accounting:
         warnings.append("Your kernel does not support swap limit capabilities. Memory limited without swap.")
     if container.host_config.oom_kill_disable and not container.host_config.memory:

@@ -5,10 +5,11 @@ agent knows of a session it forgets with the container's run.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wherry import native
@@ -30,7 +31,7 @@ KEPT_AFTER_END = 256
 
 @dataclass
 class ExecSession:
-    """One further process. ``exit_code`` is ``None`` until it has ended."""
+    """One further process. ``exit_code`` is ``None`` until it has ended; ``ended`` is set when it is known."""
 
     id: str
     container_id: str
@@ -40,6 +41,7 @@ class ExecSession:
     exit_code: int | None = None
     pid: int = 0
     client: MonitorClient | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class ExecFailed(WherryError):
@@ -121,6 +123,15 @@ class Execs:
             raise Conflict(f"exec {exec_id} is not running")
         await session.client.resize(rows, columns)
 
+    async def kill(self, session: ExecSession, number: int, timeout: float) -> None:
+        """Sends a signal to the session's process and waits until it has ended, at most ``timeout`` seconds."""
+        if session.client is not None and session.running:
+            with contextlib.suppress(WherryError, OSError):  # it may end by itself at this very moment
+                await session.client.signal(number)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(session.ended.wait(), timeout)
+            await session.client.close()
+
     async def stop(self) -> None:
         """Lets go of all sessions; their processes go on."""
         for task in self._tasks:
@@ -183,6 +194,7 @@ class Execs:
         container = self._registry.get(session.container_id)
         if container is not None:
             self._registry.publish(container, "exec_die", {"execID": session.id, "exitCode": str(exit_code)})
+        session.ended.set()
         await in_thread(shutil.rmtree, directory, ignore_errors=True)
 
     def _forget_oldest(self) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from wherry.containers import times
-from wherry.containers.model import NEVER, Container
+from wherry.containers.model import NEVER, Container, ContainerState
 from wherry.containers.ports import canonical, exposed
 from wherry.containers.registry import Registry
 from wherry.containers.removal import has_label
@@ -16,6 +16,7 @@ Filters = Mapping[str, Sequence[str]]
 Test = Callable[[Container], bool]
 
 STATES = ("created", "running", "paused", "restarting", "removing", "exited", "dead")
+HEALTH_STATES = ("none", "starting", "healthy", "unhealthy")
 TRUE_FORMS = {"1": True, "true": True, "0": False, "false": False}
 
 
@@ -56,8 +57,15 @@ def status_text(container: Container) -> str:
         return f"Exited ({state.exit_code}) {age(times.seconds_since(state.finished_at))} ago"
     if state.status == "restarting":
         return f"Restarting ({state.exit_code}) {age(times.seconds_since(state.finished_at))} ago"
-    paused = " (Paused)" if state.status == "paused" else ""
-    return f"Up {age(times.seconds_since(state.started_at))}{paused}"
+    return f"Up {age(times.seconds_since(state.started_at))}{_remark(state)}"
+
+
+def _remark(state: ContainerState) -> str:
+    if state.status == "paused":
+        return " (Paused)"
+    if state.health is None:
+        return ""
+    return " (health: starting)" if state.health.status == "starting" else f" ({state.health.status})"
 
 
 def age(seconds: float) -> str:
@@ -92,7 +100,7 @@ def _tests(registry: Registry, filters: Filters, image_id: Callable[[str], str |
         "expose": lambda values: _port_test(values, "expose"),
         "publish": lambda values: _port_test(values, "publish"),
         "is-task": _never_test,
-        "health": lambda values: lambda _: "none" in values,
+        "health": _health_test,
     }
     unknown = sorted(set(filters) - set(makers))
     if unknown:
@@ -114,6 +122,13 @@ def _status_test(values: Sequence[str]) -> Test:
         if value not in STATES:
             raise InvalidParameter(f"invalid filter 'status={value}'", allowed="one of " + ", ".join(STATES))
     return lambda c: shown_state(c) in values
+
+
+def _health_test(values: Sequence[str]) -> Test:
+    for value in values:
+        if value not in HEALTH_STATES:
+            raise InvalidParameter(f"invalid filter 'health={value}'", allowed="one of " + ", ".join(HEALTH_STATES))
+    return lambda c: ("none" if c.state.health is None else c.state.health.status) in values
 
 
 def _exited_test(values: Sequence[str]) -> Test:

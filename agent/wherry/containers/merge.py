@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from wherry.containers import health_config
 from wherry.containers.environment import merge_with_image
 from wherry.containers.model import ContainerConfig
 from wherry.errors import InvalidParameter
@@ -35,6 +36,7 @@ def with_image_defaults(given: ContainerConfig, image: ImageConfig) -> Container
         stop_signal=given.stop_signal or image.stop_signal or "",
         on_build=given.on_build,
         shell=given.shell or image.shell,
+        healthcheck=health_config.with_image(given.healthcheck, image.healthcheck),
     )
 
 

@@ -147,6 +147,26 @@ class MountPoint:
 
 
 @dataclass(frozen=True)
+class HealthConfig:
+    """How a container's health is checked. Durations are nanoseconds; 0 is the default (``health.py`` has them).
+
+    ``test`` is empty (inherited from the image), ``("NONE",)``, ``("CMD", word, …)`` or ``("CMD-SHELL", line)``.
+    """
+
+    test: tuple[str, ...] = ()
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    start_interval: int = 0
+    retries: int = 0
+
+    @property
+    def is_run(self) -> bool:
+        """Whether there is something to run."""
+        return bool(self.test) and self.test[0] != "NONE"
+
+
+@dataclass(frozen=True)
 class ContainerConfig:
     """What runs: the part of a container that an image can give defaults for."""
 
@@ -173,6 +193,7 @@ class ContainerConfig:
     stop_signal: str = ""
     stop_timeout: int | None = None
     shell: tuple[str, ...] | None = None
+    healthcheck: HealthConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -270,6 +291,26 @@ class CreateRequest:
 
 
 @dataclass(frozen=True)
+class ProbeResult:
+    """One run of a health check: times, exit code (0 is healthy, -1 did not finish), the beginning of its output."""
+
+    start: str
+    end: str
+    exit_code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Health:
+    """``status`` is starting, healthy or unhealthy; ``run`` is the ``started_at`` of the run that it speaks of."""
+
+    run: str
+    status: str = "starting"
+    failing_streak: int = 0
+    log: tuple[ProbeResult, ...] = ()
+
+
+@dataclass(frozen=True)
 class ContainerState:
     """What is true of a container now; the monitor's record is the source while it runs.
 
@@ -286,6 +327,7 @@ class ContainerState:
     finished_at: str = NEVER
     restart_count: int = 0
     manually_stopped: bool = False
+    health: Health | None = None
 
     @property
     def is_running(self) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from wherry.containers import times
+from wherry.containers.health import stopped
 from wherry.containers.model import NEVER, Container, ContainerState
 from wherry.containers.monitor_client import MonitorState
 from wherry.containers.registry import Registry
@@ -39,7 +40,7 @@ def observe(registry: Registry, waiters: Waiters, container: Container, seen: Mo
 def settle(registry: Registry, waiters: Waiters, container: Container, seen: MonitorState) -> Container:
     """Applies the last report: the container has ended and nothing of it runs any more."""
     before = container.state
-    after = replace(_settled(before, seen), status="exited", pid=0, error=seen.error)
+    after = replace(_settled(before, seen), status="exited", pid=0, error=seen.error, health=stopped(before.health))
     if after.finished_at == NEVER:
         after = replace(after, finished_at=times.now())
     container = registry.change_state(container.id, after)

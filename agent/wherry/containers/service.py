@@ -14,6 +14,7 @@ from wherry.containers.adopt import Adoption, lost_state
 from wherry.containers.attach import AttachHub, AttachSession, Streams
 from wherry.containers.context import Context
 from wherry.containers.exec_sessions import Execs
+from wherry.containers.health import HealthChecks
 from wherry.containers.lifecycle import Lifecycle, endpoint_request, release
 from wherry.containers.log_reader import LogEntry, LogQuery
 from wherry.containers.model import (
@@ -74,6 +75,7 @@ class Containers:
         self._remover = Remover(self._context, self._lifecycle, self._waiters, self._attachments)
         self._background: set[asyncio.Task[None]] = set()
         self.execs = Execs(self._context)
+        self._health = HealthChecks(self._registry, self.execs)
 
     async def start_up(self) -> None:
         """Adopts what runs, settles what ended, finishes or undoes what was cut short, starts what policies demand."""
@@ -82,6 +84,7 @@ class Containers:
 
     async def shut_down(self) -> None:
         """Lets go of everything; containers run on under their monitors."""
+        await self._health.stop()
         await self.execs.stop()
         await self._supervisor.stop()
         for task in tuple(self._background):
@@ -318,10 +321,11 @@ class Containers:
     def _reported(self, container_id: str, report: MonitorState) -> None:
         container = self._registry.get(container_id)
         if container is not None and report.status != "exited":
-            observe.observe(self._registry, self._waiters, container, report)
+            self._health.attend(observe.observe(self._registry, self._waiters, container, report))
 
     async def _ended(self, container: Container, last: MonitorState | None) -> None:
         """Gives back what the run held, then records its end: who waits for that finds everything free."""
+        self._health.forget(container.id)
         if last is None or last.status != "exited":
             await runtime_commands.delete(self._context, container)
             last = lost_state(container)

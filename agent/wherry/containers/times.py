@@ -73,3 +73,13 @@ def render_fixed(nanoseconds: int) -> str:
     """As ``render`` with all nine digits of the fraction, the form of timestamps in logs."""
     seconds, fraction = divmod(nanoseconds, NANOSECONDS)
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{fraction:09d}Z"
+
+
+def go_duration(nanoseconds: int) -> str:
+    """``1m30s``, ``500ms``: a duration in the words of Go, which clients of Docker know."""
+    if nanoseconds < NANOSECONDS:
+        return f"{nanoseconds / 1_000_000:g}ms"
+    minutes, rest = divmod(nanoseconds, 60 * NANOSECONDS)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{rest / NANOSECONDS:.9f}".rstrip("0").rstrip(".")
+    return (f"{hours}h" if hours else "") + (f"{minutes}m" if hours or minutes else "") + f"{seconds}s"

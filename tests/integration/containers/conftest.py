@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -45,3 +47,16 @@ def eventually(fact: Callable[[], bool], what: str = "it") -> None:
     while not fact():
         assert time.monotonic() < deadline, f"{what} did not come about in {DEADLINE_SECONDS:.0f} s"
         time.sleep(0.05)
+
+
+def ask(agent: PrivateAgent, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    """One request of the Engine API; status and document."""
+    connection = http.client.HTTPConnection("agent")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(str(agent.socket))
+    content = None if body is None else json.dumps(body)
+    connection.request(method, f"/v1.51{path}", content, {"Content-Type": "application/json"} if content else {})
+    answer = connection.getresponse()
+    text = answer.read()
+    connection.close()
+    return answer.status, json.loads(text) if text.strip() else None

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import concurrent.futures
-import http.client
 import json
 import signal
-import socket
 import time
 from typing import Any
 
 import pytest
 
-from tests.integration.containers.conftest import eventually, state_of
+from tests.integration.containers.conftest import ask, eventually, state_of
 from tests.integration.support.private_agent import PrivateAgent
 
 SLEEPER = ("sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done")
 DEAF = ("sh", "-c", "trap '' TERM; while :; do sleep 0.05; done")
-
-
-def ask(agent: PrivateAgent, method: str, path: str, body: Any = None) -> tuple[int, Any]:
-    """One request of the Engine API; status and document."""
-    connection = http.client.HTTPConnection("agent")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(agent.socket))
-    content = None if body is None else json.dumps(body)
-    connection.request(method, f"/v1.51{path}", content, {"Content-Type": "application/json"} if content else {})
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    return answer.status, json.loads(text) if text.strip() else None
 
 
 def test_start_and_stop_say_when_there_is_nothing_to_do(agent: PrivateAgent, busybox: str, name: str) -> None:
@@ -163,7 +148,7 @@ def test_a_stopped_container_is_not_restarted_by_its_policy(agent: PrivateAgent,
     assert state_of(agent, name)["Status"] == "exited"
 
 
-@pytest.mark.parametrize("option", [("--init",), ("--health-cmd", "true"), ("--link", "a:b"), ("--gpus", "all")])
+@pytest.mark.parametrize("option", [("--init",), ("--link", "a:b"), ("--gpus", "all")])
 def test_what_is_not_honoured_is_refused_by_name(agent: PrivateAgent, busybox: str, option: tuple[str, ...]) -> None:
     done = agent.docker("create", *option, busybox, "true", check=False)
     assert done.returncode == 1

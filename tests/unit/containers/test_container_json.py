@@ -59,12 +59,6 @@ def test_host_config_that_is_not_honoured_is_refused_by_name(key: str, value: ob
         parse_create({"Image": "x", "HostConfig": {key: value}}, "", "")
 
 
-def test_health_check_is_refused_and_its_absence_is_not() -> None:
-    parse_create({"Image": "x", "Healthcheck": {"Test": ["NONE"]}}, "", "")
-    with pytest.raises(InvalidParameter, match="Healthcheck"):
-        parse_create({"Image": "x", "Healthcheck": {"Test": ["CMD", "true"]}}, "", "")
-
-
 @pytest.mark.parametrize(
     ("body", "field"),
     [
