@@ -26,6 +26,67 @@ static void documents_that_are_no_objects_are_refused(void)
     }
 }
 
+static void words_that_json_does_not_have_are_refused(void)
+{
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"{'a':1}", "line 1: not a word of JSON"},
+        {"{\"a\":'x'}", "not a word of JSON"},
+        {"{\n\"a\":\nNaN}", "line 3: not a word of JSON"},
+        {"{\"a\":Infinity}", "not a word of JSON"},
+        {"{\"a\":-Infinity}", "not a number of JSON"},
+        {"{\"a\":TRUE}", "not a word of JSON"},
+        {"{\"a\":1 /* no */}", "not a word of JSON"},
+        {"{\"a\":01}", "not a number of JSON"},
+        {"{\"a\":+1}", "not a word of JSON"},
+        {"{\"a\":1.}", "not a number of JSON"},
+        {"{\"a\":.5}", "not a word of JSON"},
+        {"{\"a\":1e}", "not a number of JSON"},
+        {"{\"a\":\"\t\"}", "a control character in a string"},
+        {"{\"a\":\"\\x\"}", "an escape that JSON does not have"},
+        {"{\"a\":\"", "a string without an end"},
+        {"{\"a\":\"\\", "an escape that JSON does not have"},
+        {"{\"a\\u0000b\" : 1}", "a key with NUL in it"},
+    };
+    struct wherry_error err = WHERRY_ERROR_INIT;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct json_object *object = wherry_json_parse(cases[i].text, strlen(cases[i].text), "text", &err);
+
+        if (object != NULL || strstr(err.message, cases[i].message) == NULL)
+            printf("%s: %s\n", cases[i].text, err.message);
+        CHECK(object == NULL && strstr(err.message, cases[i].message) != NULL);
+        json_object_put(object);
+    }
+}
+
+static void words_that_json_has_are_taken(void)
+{
+    cleanup_json struct json_object *object = parse(" {\"a\" : [ -0 , 1.5e+3, 10E-2 , true, false, null ] "
+                                                    ",\r\n\t\"b'\\u00e9\\\"\\/\" : \"'\\u0000\" , \"\xc3\xa9\":{}} ");
+
+    CHECK(object != NULL && json_object_object_length(object) == 3);
+}
+
+static void a_choice_is_one_of_the_words_that_the_error_names(void)
+{
+    static const struct wherry_json_choice choices[] = {{"A", 1}, {"B", 4}, {"C", 2}};
+    cleanup_json struct json_object *object =
+        parse("{\"one\":\"B\",\"odd\":\"D\",\"some\":[\"C\",\"A\"],\"bad\":[\"A\",\"D\"]}");
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    uint64_t value = 0;
+
+    CHECK(wherry_json_choose(object, "", "one", choices, 3, &value, &err) == 1 && value == 4);
+    CHECK(wherry_json_choose(object, "", "none", choices, 3, &value, &err) == 0 && value == 4);
+    CHECK_FAILS(wherry_json_choose(object, "x", "odd", choices, 3, &value, &err), err,
+                "x.odd: \"D\": must be A, B or C");
+    value = 8;
+    CHECK(wherry_json_flags(object, "", "some", choices, 3, &value, &err) == 1 && value == 11);
+    CHECK_FAILS(wherry_json_flags(object, "x", "bad", choices, 3, &value, &err), err,
+                "x.bad[1]: \"D\": must be A, B or C");
+}
+
 static void nesting_is_bounded(void)
 {
     struct wherry_error err = WHERRY_ERROR_INIT;
@@ -95,6 +156,9 @@ static void an_unsupported_key_is_named_and_an_unknown_one_ignored(void)
 int main(void)
 {
     RUN(documents_that_are_no_objects_are_refused);
+    RUN(words_that_json_does_not_have_are_refused);
+    RUN(words_that_json_has_are_taken);
+    RUN(a_choice_is_one_of_the_words_that_the_error_names);
     RUN(nesting_is_bounded);
     RUN(absent_and_null_leave_the_value);
     RUN(integers_are_held_to_their_range);

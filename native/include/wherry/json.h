@@ -42,6 +42,20 @@ int wherry_json_array(struct json_object *object, const char *where, const char 
 int wherry_json_strings(struct json_object *object, const char *where, const char *key, struct wherry_arena *arena,
                         const char ***out, size_t *count, struct wherry_error *err);
 
+/* A word that a field may hold, and what it stands for. */
+struct wherry_json_choice {
+    const char *name;
+    uint64_t value;
+};
+
+/* A string that is one of `choices`; the error for another one names them all. */
+int wherry_json_choose(struct json_object *object, const char *where, const char *key,
+                       const struct wherry_json_choice *choices, size_t count, uint64_t *out, struct wherry_error *err);
+
+/* An array of such strings; their values are added to `out` bit by bit. */
+int wherry_json_flags(struct json_object *object, const char *where, const char *key,
+                      const struct wherry_json_choice *choices, size_t count, uint64_t *out, struct wherry_error *err);
+
 /* Writes "where.key" (or "key" when `where` is empty) into `name`; cut when too long. */
 void wherry_json_name(char name[WHERRY_JSON_WHERE_MAX], const char *where, const char *key);
 

@@ -1,6 +1,7 @@
 /* Reading JSON documents strictly; see wherry/json.h. */
 #include "wherry/json.h"
 
+#include "json_syntax.h"
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
 
@@ -13,6 +14,19 @@
 
 #define NESTING_MAX 32
 
+/* Says on which line a word is not JSON. */
+static int check_syntax(const char *text, size_t length, const char *name, struct wherry_error *err)
+{
+    size_t offset = 0, line = 1;
+    const char *fault = json_syntax_check(text, length, &offset);
+
+    if (fault == NULL)
+        return 0;
+    for (size_t i = 0; i < offset; i++)
+        line += text[i] == '\n';
+    return wherry_error_set(err, 0, "%s: not JSON: line %zu: %s", name, line, fault);
+}
+
 struct json_object *wherry_json_parse(const char *text, size_t length, const char *name, struct wherry_error *err)
 {
     struct json_object *document = NULL;
@@ -23,6 +37,8 @@ struct json_object *wherry_json_parse(const char *text, size_t length, const cha
         wherry_error_set(err, EFBIG, "%s", name);
         return NULL;
     }
+    if (check_syntax(text, length, name, err) < 0)
+        return NULL;
     tokener = json_tokener_new_ex(NESTING_MAX);
     if (tokener == NULL) {
         wherry_error_set(err, ENOMEM, "%s", name);
@@ -200,5 +216,70 @@ int wherry_json_strings(struct json_object *object, const char *where, const cha
     }
     *out = strings;
     *count = length;
+    return 1;
+}
+
+/* "A, B or C" */
+static void describe_choices(const struct wherry_json_choice *choices, size_t count, char *text, size_t size)
+{
+    size_t used = 0;
+
+    text[0] = '\0';
+    for (size_t i = 0; i < count && used < size; i++)
+        used += (size_t)snprintf(text + used, size - used, "%s%s",
+                                 i == 0           ? ""
+                                 : i + 1 == count ? " or "
+                                                  : ", ",
+                                 choices[i].name);
+}
+
+static int find_choice(const char *name, const char *value, const struct wherry_json_choice *choices, size_t count,
+                       uint64_t *out, struct wherry_error *err)
+{
+    char allowed[512];
+
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(choices[i].name, value) == 0) {
+            *out = choices[i].value;
+            return 1;
+        }
+    }
+    describe_choices(choices, count, allowed, sizeof(allowed));
+    return wherry_error_set(err, 0, "%s: \"%s\": must be %s", name, value, allowed);
+}
+
+int wherry_json_choose(struct json_object *object, const char *where, const char *key,
+                       const struct wherry_json_choice *choices, size_t count, uint64_t *out, struct wherry_error *err)
+{
+    char name[WHERRY_JSON_WHERE_MAX];
+    const char *value = NULL;
+    int found = wherry_json_string(object, where, key, &value, err);
+
+    if (found <= 0)
+        return found;
+    wherry_json_name(name, where, key);
+    return find_choice(name, value, choices, count, out, err);
+}
+
+int wherry_json_flags(struct json_object *object, const char *where, const char *key,
+                      const struct wherry_json_choice *choices, size_t count, uint64_t *out, struct wherry_error *err)
+{
+    struct json_object *array = NULL;
+    int found = wherry_json_array(object, where, key, &array, err);
+
+    if (found <= 0)
+        return found;
+    for (size_t i = 0; i < json_object_array_length(array); i++) {
+        char item[WHERRY_JSON_WHERE_MAX], name[WHERRY_JSON_WHERE_MAX];
+        const char *value = NULL;
+        uint64_t flag = 0;
+
+        snprintf(item, sizeof(item), "%s[%zu]", key, i);
+        wherry_json_name(name, where, item);
+        if (take_string(json_object_array_get_idx(array, i), name, &value, err) < 0 ||
+            find_choice(name, value, choices, count, &flag, err) < 0)
+            return -EINVAL;
+        *out |= flag;
+    }
     return 1;
 }
