@@ -10,6 +10,7 @@
 
 #include "wherry/arena.h"
 #include "wherry/error.h"
+#include "wherry/id_set.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -43,6 +44,15 @@ struct wherry_hooks {
     size_t count;
 };
 
+/* process.scheduler, as sched_setattr(2) takes it. */
+struct wherry_scheduler {
+    uint32_t policy; /* SCHED_* */
+    uint64_t flags;  /* SCHED_FLAG_* */
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; /* nanoseconds */
+};
+
 struct wherry_process {
     const char **args;
     size_t arg_count;
@@ -63,6 +73,11 @@ struct wherry_process {
     int oom_score_adj;
     struct json_object *capabilities; /* NULL when absent */
     struct json_object *rlimits;      /* NULL when absent */
+    bool has_io_priority;
+    int io_priority;                          /* class and level, as ioprio_set(2) takes them */
+    const struct wherry_scheduler *scheduler; /* NULL when absent */
+    const struct wherry_id_set *initial_cpus; /* of exec: before and in the cgroup; NULL when absent or empty */
+    const struct wherry_id_set *final_cpus;
 };
 
 struct wherry_mount {
@@ -109,6 +124,19 @@ struct wherry_sysctl {
     char *path; /* below /proc/sys */
 };
 
+/* linux.memoryPolicy, as set_mempolicy(2) takes it. */
+struct wherry_memory_policy {
+    int mode; /* MPOL_* with MPOL_F_* */
+    struct wherry_id_set nodes;
+};
+
+/* What of the linux object holds for every process in the container, further ones too. */
+struct wherry_execution_domain {
+    bool has_personality;
+    unsigned long personality;                        /* as personality(2) takes it */
+    const struct wherry_memory_policy *memory_policy; /* NULL when absent */
+};
+
 struct wherry_spec {
     struct json_object *document;
     struct wherry_arena arena;
@@ -136,6 +164,7 @@ struct wherry_spec {
     size_t masked_count, readonly_count;
     uint64_t root_propagation; /* MS_SHARED, MS_SLAVE, …; 0: not said */
     bool root_propagation_recursive;
+    struct wherry_execution_domain domain;
 };
 
 /* Reads `bundle`/config.json. Relative host paths in it are taken from the bundle, as the specification says. */
@@ -148,6 +177,10 @@ int wherry_spec_parse(struct json_object *document, const char *bundle, struct w
 /* Reads a process object alone, as `exec --process` gets one; memory goes to `arena`, strings stay in `object`. */
 int wherry_process_parse(struct json_object *object, const char *where, struct wherry_arena *arena,
                          struct wherry_process *process, struct wherry_error *err);
+
+/* Reads of a linux object what holds for every process; NULL has nothing. */
+int wherry_execution_domain_parse(struct json_object *system, struct wherry_arena *arena,
+                                  struct wherry_execution_domain *domain, struct wherry_error *err);
 
 /* Reads the options of one mount into `mount`; `where` names it in errors. */
 int wherry_mount_options_parse(const char *const *options, size_t count, const char *where, struct wherry_arena *arena,

@@ -74,6 +74,12 @@ wherry_step wherry_child_set_sysctl; /* struct wherry_sysctl */
 /* child_console.c */
 wherry_step wherry_child_open_console; /* struct wherry_process */
 
+/* child_scheduling.c */
+wherry_step wherry_child_set_affinity;      /* struct wherry_id_set */
+wherry_step wherry_child_await_priorities;  /* no subject */
+wherry_step wherry_child_set_personality;   /* struct wherry_execution_domain */
+wherry_step wherry_child_set_memory_policy; /* struct wherry_memory_policy */
+
 /* child_hooks.c */
 wherry_step wherry_child_await_runtime_hooks; /* no subject */
 wherry_step wherry_child_run_create_hooks;    /* struct wherry_hooks, status "created" to come */

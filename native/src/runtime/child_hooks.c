@@ -3,22 +3,12 @@
 #include "hooks.h"
 #include "message.h"
 
-#include <errno.h>
-
 int wherry_child_await_runtime_hooks(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
-    struct wherry_message message;
-    int got;
+    int result = wherry_message_ask(child->sync_fd, WHERRY_MESSAGE_RUN_HOOKS, WHERRY_MESSAGE_HOOKS_DONE);
 
     (void)subject;
-    got = wherry_message_send(child->sync_fd, WHERRY_MESSAGE_RUN_HOOKS, 0, NULL);
-    if (got == 0)
-        got = wherry_message_receive(child->sync_fd, &message);
-    if (got <= 0)
-        return wherry_error_set(err, got < 0 ? -got : EPIPE, "wait for the runtime's hooks");
-    if (message.kind != WHERRY_MESSAGE_HOOKS_DONE)
-        return wherry_error_set(err, EPROTO, "wait for the runtime's hooks: message %d", (int)message.kind);
-    return 0;
+    return result < 0 ? wherry_error_set(err, -result, "wait for the runtime's hooks") : 0;
 }
 
 int wherry_child_run_create_hooks(struct wherry_child *child, const void *subject, struct wherry_error *err)

@@ -46,7 +46,8 @@ static int prepare_identity(struct creation *creation, struct wherry_error *err)
 
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, creation->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
-    return wherry_identity_prepare(&creation->plan, &creation->spec.process, creation->spec.seccomp, cache, err);
+    return wherry_identity_prepare(&creation->plan, &creation->spec.process, &creation->spec.domain,
+                                   creation->spec.seccomp, cache, err);
 }
 
 /* A copy, because the bundle may be changed or gone by the time of exec and delete. */
@@ -186,6 +187,8 @@ static int converse(struct creation *creation, struct wherry_error *err)
         if (wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_RUN_HOOKS, err) < 0 || run_hooks(creation, err) < 0)
             return -1;
     }
+    if (wherry_launch_set_priorities(&creation->launch, &creation->spec.process, err) < 0)
+        return -1;
     return wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_CREATED, err);
 }
 

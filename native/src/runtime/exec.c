@@ -1,6 +1,7 @@
 /* The verb exec, as the runtime's side sees it; see wherry/runtime.h. */
 #include "launch.h"
 #include "namespaces.h"
+#include "priorities.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
 #include "wherry/runtime.h"
@@ -19,6 +20,7 @@ struct execution {
     struct wherry_arena arena;
     struct json_object *configuration;
     struct wherry_process process;
+    struct wherry_execution_domain domain;
     struct wherry_plan plan;
     struct wherry_launch launch;
     int flags; /* the namespaces that the child joins itself */
@@ -43,10 +45,11 @@ static int open_running(struct execution *execution, const char *id, struct wher
     return 0;
 }
 
-/* What the process does not say about its privileges is as in the container's own configuration. */
+/* What the process does not say about its privileges and priorities is as in the container's own configuration. */
 static int complete(struct json_object *object, struct json_object *configuration)
 {
-    static const char *const inherited[] = {"capabilities", "rlimits", "noNewPrivileges"};
+    static const char *const inherited[] = {"capabilities", "rlimits",   "noNewPrivileges",
+                                            "ioPriority",   "scheduler", "execCPUAffinity"};
     struct json_object *own = NULL;
 
     if (!json_object_object_get_ex(configuration, "process", &own))
@@ -76,13 +79,14 @@ static int read_process(struct execution *execution, struct json_object *object,
         return wherry_error_set(err, ENOMEM, "process");
     if (wherry_process_parse(object, "process", &execution->arena, &execution->process, err) < 0 ||
         wherry_json_object(execution->configuration, "", "linux", &system, err) < 0 ||
-        wherry_json_object(system, "linux", "seccomp", &seccomp, err) < 0)
+        wherry_json_object(system, "linux", "seccomp", &seccomp, err) < 0 ||
+        wherry_execution_domain_parse(system, &execution->arena, &execution->domain, err) < 0)
         return -1;
     if (wherry_launch_check_console(execution->options, execution->process.terminal, err) < 0)
         return -1;
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, execution->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
-    return wherry_identity_prepare(&execution->plan, &execution->process, seccomp, cache, err);
+    return wherry_identity_prepare(&execution->plan, &execution->process, &execution->domain, seccomp, cache, err);
 }
 
 static int prepare(struct execution *execution, struct wherry_error *err)
@@ -123,12 +127,33 @@ static int clone_inside(struct execution *execution, struct wherry_error *err)
     return result;
 }
 
+/* The CPUs that the process is to begin on are the runtime's own while it makes it: on v2 it is born in its cgroup,
+ * where they may no longer be chosen. */
+static int clone_on_cpus(struct execution *execution, struct wherry_error *err)
+{
+    const struct wherry_id_set *cpus = execution->process.initial_cpus;
+    struct wherry_id_set own;
+    int result;
+
+    if (cpus == NULL)
+        return clone_inside(execution, err);
+    result = wherry_priorities_get_affinity(&own);
+    if (result == 0)
+        result = wherry_priorities_set_affinity(cpus);
+    if (result < 0)
+        return wherry_error_set(err, -result, "process.execCPUAffinity.initial: none of these CPUs can be had");
+    result = clone_inside(execution, err);
+    wherry_priorities_set_affinity(&own);
+    return result;
+}
+
 static int converse(struct execution *execution, struct wherry_error *err)
 {
     struct wherry_launch *launch = &execution->launch;
 
     if (wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 ||
-        wherry_launch_admit(launch, err) < 0 || wherry_launch_expect(launch, WHERRY_MESSAGE_CREATED, err) < 0)
+        wherry_launch_admit(launch, err) < 0 || wherry_launch_set_priorities(launch, &execution->process, err) < 0 ||
+        wherry_launch_expect(launch, WHERRY_MESSAGE_CREATED, err) < 0)
         return -1;
     if (execution->options->pid_file != NULL &&
         wherry_launch_write_pid(execution->options->pid_file, launch->pid, err) < 0)
@@ -139,7 +164,7 @@ static int converse(struct execution *execution, struct wherry_error *err)
 static int run(struct execution *execution, const char *id, struct json_object *object, struct wherry_error *err)
 {
     if (open_running(execution, id, err) < 0 || read_process(execution, object, err) < 0 ||
-        prepare(execution, err) < 0 || clone_inside(execution, err) < 0)
+        prepare(execution, err) < 0 || clone_on_cpus(execution, err) < 0)
         return -1;
     return converse(execution, err);
 }

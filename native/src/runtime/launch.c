@@ -2,6 +2,7 @@
 #include "launch.h"
 
 #include "child.h"
+#include "priorities.h"
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
 
@@ -169,6 +170,20 @@ int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *er
     if (wherry_file_replace(fd, slash != NULL ? slash + 1 : path, number, (size_t)length, 0644, err) < 0)
         return wherry_error_prefix(err, "pid file %s", path);
     return 0;
+}
+
+int wherry_launch_set_priorities(struct wherry_launch *launch, const struct wherry_process *process,
+                                 struct wherry_error *err)
+{
+    int result;
+
+    if (!wherry_priorities_wanted(process))
+        return 0;
+    if (wherry_launch_expect(launch, WHERRY_MESSAGE_SET_PRIORITIES, err) < 0 ||
+        wherry_priorities_set(launch->pid, process, err) < 0)
+        return -1;
+    result = wherry_message_send(launch->sync_fd, WHERRY_MESSAGE_PRIORITIES_SET, 0, NULL);
+    return result < 0 ? wherry_error_set(err, -result, "let the process go on with its priorities") : 0;
 }
 
 int wherry_launch_set_oom_score(pid_t pid, const struct wherry_process *process, struct wherry_error *err)

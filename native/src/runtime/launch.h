@@ -53,6 +53,10 @@ int wherry_launch_open_console(const struct wherry_launch_options *options, int 
 /* Writes the number of the process to a file, by rename. */
 int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err);
 
+/* Sets the child's scheduler and I/O priority when it asks for it, if its process object does. */
+int wherry_launch_set_priorities(struct wherry_launch *launch, const struct wherry_process *process,
+                                 struct wherry_error *err);
+
 /* Sets oom_score_adj of the child. */
 int wherry_launch_set_oom_score(pid_t pid, const struct wherry_process *process, struct wherry_error *err);
 

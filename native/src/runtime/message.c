@@ -32,3 +32,16 @@ int wherry_message_receive(int fd, struct wherry_message *message)
         return 0;
     return got == sizeof(*message) ? 1 : -EPROTO;
 }
+
+int wherry_message_ask(int fd, enum wherry_message_kind question, enum wherry_message_kind answer)
+{
+    struct wherry_message message;
+    int result = wherry_message_send(fd, question, 0, NULL);
+
+    if (result < 0)
+        return result;
+    result = wherry_message_receive(fd, &message);
+    if (result <= 0)
+        return result < 0 ? result : -EPIPE;
+    return message.kind == answer ? 0 : -EPROTO;
+}

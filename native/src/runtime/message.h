@@ -12,10 +12,13 @@
 enum wherry_message_kind {
     WHERRY_MESSAGE_ADMITTED = 1, /* to the child: mapped and in its cgroup; `pid` is its own as the host sees it */
     WHERRY_MESSAGE_RUN_HOOKS, /* to the runtime: the namespaces are there and all is mounted, run the runtime's hooks */
-    WHERRY_MESSAGE_HOOKS_DONE, /* to the child: they have run */
-    WHERRY_MESSAGE_CLONED,     /* to the runtime: the process that stays has been made, `pid` is its number */
-    WHERRY_MESSAGE_CREATED,    /* to the runtime: everything is prepared, only the program is not executed yet */
-    WHERRY_MESSAGE_FAILED,     /* to the runtime: `error` says why; the child is ending */
+    WHERRY_MESSAGE_HOOKS_DONE,     /* to the child: they have run */
+    WHERRY_MESSAGE_SET_PRIORITIES, /* to the runtime: the process is in its cgroup, set its scheduler and I/O priority
+                                    */
+    WHERRY_MESSAGE_PRIORITIES_SET, /* to the child: they are set */
+    WHERRY_MESSAGE_CLONED,         /* to the runtime: the process that stays has been made, `pid` is its number */
+    WHERRY_MESSAGE_CREATED,        /* to the runtime: everything is prepared, only the program is not executed yet */
+    WHERRY_MESSAGE_FAILED,         /* to the runtime: `error` says why; the child is ending */
 };
 
 struct wherry_message {
@@ -26,6 +29,9 @@ struct wherry_message {
 
 /* 0, or -errno. A reader that is gone is -EPIPE and no signal. Async-signal-safe. */
 int wherry_message_send(int fd, enum wherry_message_kind kind, pid_t pid, const struct wherry_error *error);
+
+/* Sends `question` and waits for `answer`: 0, or -errno; -EPROTO when something else comes. Async-signal-safe. */
+int wherry_message_ask(int fd, enum wherry_message_kind question, enum wherry_message_kind answer);
 
 /* 1 when a message was read, 0 at end of file, -errno. Async-signal-safe. */
 int wherry_message_receive(int fd, struct wherry_message *message);

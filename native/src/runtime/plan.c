@@ -2,6 +2,7 @@
 #include "plan.h"
 
 #include "child.h"
+#include "priorities.h"
 
 #include <errno.h>
 #include <string.h>
@@ -60,12 +61,14 @@ static int prepare_environment(struct wherry_plan *plan, const struct wherry_pro
     return 0;
 }
 
-int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process, struct json_object *seccomp,
+int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process,
+                            const struct wherry_execution_domain *domain, struct json_object *seccomp,
                             const char *cache_dir, struct wherry_error *err)
 {
     struct wherry_identity *identity = &plan->identity;
 
     identity->process = process;
+    identity->domain = domain;
     if (prepare_environment(plan, process, err) < 0 ||
         wherry_capabilities_parse(process->capabilities, &identity->capabilities, err) < 0 ||
         wherry_rlimits_parse(process->rlimits, &identity->rlimits, err) < 0)
@@ -85,6 +88,14 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
     wherry_plan_push(plan, wherry_child_own_streams, process);
     /* As root first: a directory that only root may enter is a lawful working directory. */
     wherry_plan_push(plan, wherry_child_change_directory, process->cwd);
+    /* In the cgroup, which decides on what can be had; a filter or the new user could forbid all three. Last of them
+     * the priorities: a process with a deadline can clone no more, and all that is left clones nothing. */
+    if (identity->domain->has_personality)
+        wherry_plan_push(plan, wherry_child_set_personality, identity->domain);
+    if (identity->domain->memory_policy != NULL)
+        wherry_plan_push(plan, wherry_child_set_memory_policy, identity->domain->memory_policy);
+    if (wherry_priorities_wanted(process))
+        wherry_plan_push(plan, wherry_child_await_priorities, NULL);
     /* A filter without no_new_privs needs CAP_SYS_ADMIN, seccomp(2): before the capabilities are dropped. */
     if (identity->seccomp.length > 0 && !process->no_new_privileges)
         wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);

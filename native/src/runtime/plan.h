@@ -36,6 +36,7 @@ struct wherry_state_text {
 /* What the process becomes; shared by create and exec. */
 struct wherry_identity {
     const struct wherry_process *process;
+    const struct wherry_execution_domain *domain;
     struct wherry_capabilities capabilities;
     struct wherry_rlimits rlimits;
     struct wherry_seccomp seccomp;
@@ -77,8 +78,10 @@ int wherry_plan_create(struct wherry_plan *plan, const struct wherry_spec *spec,
  * plan->pidfd. */
 int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_error *err);
 
-/* Reads what of the process and its filter has to be known before the clone. */
-int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process, struct json_object *seccomp,
+/* Reads what of the process and its filter has to be known before the clone. `process` and `domain` outlive the plan.
+ */
+int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process,
+                            const struct wherry_execution_domain *domain, struct json_object *seccomp,
                             const char *cache_dir, struct wherry_error *err);
 
 /* Appends the steps that both end with: from standard streams to the program's being found, and, after what is peculiar

@@ -5,6 +5,24 @@
 #include <errno.h>
 #include <linux/sched.h>
 
+/* CPUs that were only meant for the beginning are not left behind. */
+static int push_affinity(struct wherry_plan *plan, struct wherry_error *err)
+{
+    const struct wherry_process *process = plan->identity.process;
+    struct wherry_id_set *all;
+
+    if (process->final_cpus != NULL)
+        wherry_plan_push(plan, wherry_child_set_affinity, process->final_cpus);
+    if (process->final_cpus != NULL || process->initial_cpus == NULL)
+        return 0;
+    all = wherry_arena_array(&plan->arena, 1, sizeof(*all));
+    if (all == NULL)
+        return wherry_error_set(err, ENOMEM, "plan");
+    wherry_id_set_fill(all);
+    wherry_plan_push(plan, wherry_child_set_affinity, all);
+    return 0;
+}
+
 int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_error *err)
 {
     /* Nothing is done before the runtime is sure of what it has made. */
@@ -13,6 +31,9 @@ int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_e
      * before a cgroup namespace is joined that would not contain the place from which the process comes. */
     if (plan->cgroup_fd_count > 0)
         wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
+    /* In the cgroup, whose CPUs are the most that there can be. */
+    if (push_affinity(plan, err) < 0)
+        return -1;
     wherry_plan_push(plan, wherry_child_join_container, flags);
     if ((*flags & CLONE_NEWUSER) != 0)
         wherry_plan_push(plan, wherry_child_become_root, NULL);

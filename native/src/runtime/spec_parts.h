@@ -9,6 +9,10 @@
 /* The largest user or group ID: (uid_t)-1 means "leave unchanged" to the kernel and is nobody's. */
 #define WHERRY_ID_MAX 4294967294LL
 
+/* ioPriority, scheduler and execCPUAffinity of a process object. */
+int wherry_process_parse_scheduling(struct json_object *object, const char *where, struct wherry_arena *arena,
+                                    struct wherry_process *process, struct wherry_error *err);
+
 int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struct wherry_error *err);
 int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err);

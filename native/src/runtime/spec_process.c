@@ -123,7 +123,7 @@ static int parse_limits(struct json_object *object, const char *where, struct wh
 int wherry_process_parse(struct json_object *object, const char *where, struct wherry_arena *arena,
                          struct wherry_process *process, struct wherry_error *err)
 {
-    static const char *const refused[] = {"commandLine", "execCPUAffinity", "ioPriority", "scheduler"};
+    static const char *const refused[] = {"commandLine"};
 
     memset(process, 0, sizeof(*process));
     if (wherry_json_refuse(object, where, refused, WHERRY_COUNT(refused), err) < 0 ||
@@ -131,7 +131,8 @@ int wherry_process_parse(struct json_object *object, const char *where, struct w
         wherry_json_strings(object, where, "env", arena, &process->env, &process->env_count, err) < 0 ||
         wherry_json_string(object, where, "cwd", &process->cwd, err) < 0 ||
         parse_console(object, where, process, err) < 0 || parse_user(object, where, arena, process, err) < 0 ||
-        parse_limits(object, where, process, err) < 0 || refuse_labels(object, where, err) < 0)
+        parse_limits(object, where, process, err) < 0 || refuse_labels(object, where, err) < 0 ||
+        wherry_process_parse_scheduling(object, where, arena, process, err) < 0)
         return -EINVAL;
     if (process->arg_count == 0 || process->args[0][0] == '\0')
         return wherry_error_set(err, 0, "%s.args: must name a program", where);

@@ -55,6 +55,19 @@ static int validate_user_namespace(const struct wherry_spec *spec, struct wherry
     return 0;
 }
 
+/* sched(7): a process with a deadline cannot clone, and so not run a hook, unless its children do without. */
+static int validate_deadline(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    const struct wherry_scheduler *scheduler = spec->process.scheduler;
+
+    if (scheduler == NULL || scheduler->policy != SCHED_DEADLINE ||
+        (scheduler->flags & SCHED_FLAG_RESET_ON_FORK) != 0 || spec->hooks[WHERRY_HOOK_START_CONTAINER].count == 0)
+        return 0;
+    return wherry_error_set(err, 0,
+                            "process.scheduler: SCHED_DEADLINE without SCHED_FLAG_RESET_ON_FORK: cannot be with "
+                            "hooks.startContainer, which the process has to clone");
+}
+
 int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *err)
 {
     /* A host's name is never changed for a container's sake. */
@@ -62,7 +75,7 @@ int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *er
         return wherry_error_set(err, 0, "hostname: needs a uts namespace");
     if (spec->domainname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
         return wherry_error_set(err, 0, "domainname: needs a uts namespace");
-    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0)
+    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0 || validate_deadline(spec, err) < 0)
         return -EINVAL;
     return 0;
 }
