@@ -41,6 +41,8 @@ struct wherry_layer_result {
 int wherry_layer_unpack(int source, const char *target, const struct wherry_layer_limits *limits,
                         struct wherry_layer_result *result, struct wherry_error *err);
 
+int wherry_statistics_json(const char *root, const char *id, char **text, struct wherry_error *err);
+
 int wherry_kernel_check_json(const char *config_file, const char *kernel_version, char **json_out,
                              struct wherry_error *err);
 void free(void *pointer);
@@ -57,6 +59,7 @@ SOURCE = """
 #include "wherry/netns.h"
 #include "wherry/overlay.h"
 #include "wherry/paths.h"
+#include "wherry/statistics.h"
 """
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +68,114 @@ class KernelReport:
     config: str | None
     live: bool
     findings: tuple[KernelFinding, ...]
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """One of a container's memory counters, in bytes: how much may be used (None: no limit), is, was at most, and how
+    often the limit was met."""
+
+    limit: int | None
+    usage: int
+    peak: int
+    failures: int
+
+
+@dataclass(frozen=True)
+class MemoryStats:
+    """A container's memory; ``swap`` counts memory and swap together. ``raw`` is all of the kernel's memory.stat,
+    ``events`` of v2 its memory.events (low, high, max, oom, oom_kill), empty on v1."""
+
+    usage: MemoryUse
+    swap: MemoryUse
+    cache: int
+    raw: Mapping[str, int]
+    events: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class CpuStats:
+    """A container's processor time in nanoseconds; ``per_cpu`` is empty on v2, which does not count it."""
+
+    total: int
+    kernel: int
+    user: int
+    per_cpu: tuple[int, ...]
+    periods: int
+    throttled_periods: int
+    throttled_time: int
+
+
+@dataclass(frozen=True)
+class PidsStats:
+    """How many tasks a container has, and may have (None: no limit)."""
+
+    current: int
+    limit: int | None
+
+
+@dataclass(frozen=True)
+class BlockIoCount:
+    """What was counted for one device and operation (``Read``, ``Write``, ``Sync``, ``Async``, ``Discard``, or "")."""
+
+    major: int
+    minor: int
+    operation: str
+    value: int
+
+
+@dataclass(frozen=True)
+class BlockIoStats:
+    """A container's block devices: bytes, operations, and what only v1 with the BFQ scheduler counts beside them."""
+
+    service_bytes: tuple[BlockIoCount, ...]
+    serviced: tuple[BlockIoCount, ...]
+    queued: tuple[BlockIoCount, ...]
+    service_time: tuple[BlockIoCount, ...]
+    wait_time: tuple[BlockIoCount, ...]
+    merged: tuple[BlockIoCount, ...]
+    time: tuple[BlockIoCount, ...]
+    sectors: tuple[BlockIoCount, ...]
+
+
+@dataclass(frozen=True)
+class InterfaceStats:
+    """What went through one interface of the container's network namespace."""
+
+    name: str
+    rx_bytes: int
+    rx_packets: int
+    rx_errors: int
+    rx_dropped: int
+    tx_bytes: int
+    tx_packets: int
+    tx_errors: int
+    tx_dropped: int
+
+
+@dataclass(frozen=True)
+class HostStats:
+    """What a container's numbers are set against: all CPUs' time since boot (ns), their count, memory (bytes)."""
+
+    cpu_total: int
+    cpus_online: int
+    memory_total: int
+
+
+@dataclass(frozen=True)
+class ContainerStats:
+    """What a container has used, and its host; ``interfaces`` is empty without a network namespace of its own."""
+
+    cpu: CpuStats
+    memory: MemoryStats
+    pids: PidsStats
+    block_io: BlockIoStats
+    interfaces: tuple[InterfaceStats, ...]
+    host: HostStats
+
+
+_UNLIMITED = 1 << 62
+"""v1 says "no limit" as the largest multiple of a page, v2 as the largest number."""
 
 
 def _error() -> Any:
@@ -180,6 +288,71 @@ def read_in_root(root: str | Path, path: str, limit: int) -> bytes:
     finally:
         os.close(fd)
         lib.free(text[0])
+
+
+def _memory_use(counter: Mapping[str, int]) -> MemoryUse:
+    return MemoryUse(
+        limit=counter["limit"] if counter["limit"] < _UNLIMITED else None,
+        usage=counter["usage"],
+        peak=counter["max"],
+        failures=counter["failcnt"],
+    )
+
+
+def _block_io(counts: Sequence[Mapping[str, Any]]) -> tuple[BlockIoCount, ...]:
+    return tuple(BlockIoCount(one["major"], one["minor"], one["op"], one["value"]) for one in counts)
+
+
+def _interface(one: Mapping[str, Any]) -> InterfaceStats:
+    return InterfaceStats(
+        one["Name"], one["RxBytes"], one["RxPackets"], one["RxErrors"], one["RxDropped"],
+        one["TxBytes"], one["TxPackets"], one["TxErrors"], one["TxDropped"],
+    )  # fmt: skip
+
+
+def container_stats(runtime_root: str | Path, container_id: str) -> ContainerStats:
+    """What a running container has used, read from its cgroups (v1 or v2) in one call; of the runtime's own record.
+
+    ``runtime_root`` is the runtime's ``--root``. Fails for a container that does not run.
+    """
+    error, text = _error(), ffi.new("char **")
+    try:
+        _check(lib.wherry_statistics_json(_path(runtime_root), container_id.encode(), text, error), error)
+        found = json.loads(ffi.string(text[0]))
+    finally:
+        lib.free(text[0])
+    cpu, memory, blocks = found["cpu"], found["memory"], found["blkio"]
+    return ContainerStats(
+        cpu=CpuStats(
+            total=cpu["usage"]["total"],
+            kernel=cpu["usage"]["kernel"],
+            user=cpu["usage"]["user"],
+            per_cpu=tuple(cpu["usage"].get("percpu", ())),
+            periods=cpu["throttling"]["periods"],
+            throttled_periods=cpu["throttling"]["throttledPeriods"],
+            throttled_time=cpu["throttling"]["throttledTime"],
+        ),
+        memory=MemoryStats(
+            usage=_memory_use(memory["usage"]),
+            swap=_memory_use(memory["swap"]),
+            cache=memory["cache"],
+            raw=memory["raw"],
+            events=memory.get("event_count", {}),
+        ),
+        pids=PidsStats(found["pids"]["current"], found["pids"]["limit"] or None),
+        block_io=BlockIoStats(
+            service_bytes=_block_io(blocks["ioServiceBytesRecursive"]),
+            serviced=_block_io(blocks["ioServicedRecursive"]),
+            queued=_block_io(blocks.get("ioQueueRecursive", ())),
+            service_time=_block_io(blocks.get("ioServiceTimeRecursive", ())),
+            wait_time=_block_io(blocks.get("ioWaitTimeRecursive", ())),
+            merged=_block_io(blocks.get("ioMergedRecursive", ())),
+            time=_block_io(blocks.get("ioTimeRecursive", ())),
+            sectors=_block_io(blocks.get("sectorsRecursive", ())),
+        ),
+        interfaces=tuple(_interface(one) for one in found["network_interfaces"] or ()),
+        host=HostStats(**found["host"]),
+    )
 
 
 def kernel_check(config_file: str | Path | None = None, kernel_version: str | None = None) -> KernelReport:

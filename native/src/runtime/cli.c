@@ -28,6 +28,7 @@ static const struct {
     {"update", wherry_cli_update, "change the resource limits of a container"},
     {"ps", wherry_cli_ps, "list the processes of a container"},
     {"list", wherry_cli_list, "list containers"},
+    {"events", wherry_cli_events, "show what a container uses, and when it runs out of memory"},
     {"features", wherry_cli_features, "tell what this runtime supports"},
     {"spec", wherry_cli_spec, "write a config.json to start from"},
 };

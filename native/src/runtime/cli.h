@@ -40,6 +40,7 @@ wherry_cli_verb wherry_cli_create, wherry_cli_run, wherry_cli_start, wherry_cli_
 wherry_cli_verb wherry_cli_kill, wherry_cli_delete, wherry_cli_pause, wherry_cli_resume,
     wherry_cli_update;                                            /* cli_control.c */
 wherry_cli_verb wherry_cli_state, wherry_cli_list, wherry_cli_ps; /* cli_show.c */
+wherry_cli_verb wherry_cli_events;                                /* cli_events.c */
 wherry_cli_verb wherry_cli_features, wherry_cli_spec;             /* cli_describe.c */
 
 /* The whole program. Returns the exit status. */

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[3]
 PROGRAM = Path(os.environ.get("WHERRY_RUNTIME", REPOSITORY / "native" / "build" / "wherry-runtime"))
 BUSYBOX = Path("/usr/bin/busybox")
@@ -196,3 +198,14 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 def cgroup_directories(path: str) -> list[Path]:
     """The directories of one group in all hierarchies."""
     return [one for one in (hierarchy / path.lstrip("/") for hierarchy in CGROUPS.iterdir()) if one.exists()]
+
+
+def whole_disk(path: Path) -> dict[str, int]:
+    """Major and minor of the disk that holds a path, for blockIO; skips the test where there is none."""
+    device = path.stat().st_dev
+    place = Path(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}").resolve()
+    if not place.exists():
+        pytest.skip(f"{path} is on no block device")
+    number = ((place.parent if (place / "partition").exists() else place) / "dev").read_text()
+    major, minor = map(int, number.split(":"))
+    return {"major": major, "minor": minor}

@@ -73,6 +73,13 @@ CASES = {
         "sleep 1000 & sleep 1000 & wait",
         "sleep 0.3; wc -l < $G/cgroup.procs; $R kill --all kill KILL; sleep 0.5; wc -l < $G/cgroup.procs",
     ),
+    "events": Case(
+        {"memory": {"limit": 64 << 20}, "pids": {"limit": 9}, "cpu": {"quota": 5000, "period": 20000}},
+        "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; tail /dev/zero; sleep 1000",
+        """$R events --interval 1h events > /tmp/stream & E=$!
+        until grep -q 'oom_kill [1-9]' $G/memory.events; do sleep 0.1; done
+        $R events --stats events; $R kill events KILL; wait $E; cat /tmp/stream""",
+    ),
     "cpuset": Case({"cpu": {"cpus": "0"}}, "echo started"),
     "swappiness": Case({"memory": {"swappiness": 10}}, "echo started"),
 }
@@ -158,6 +165,22 @@ def test_an_update_changes_what_it_names_and_nothing_else(outcomes: dict[str, Ou
     assert values["memory.max"] == str(64 << 20)
     assert values["cpu.max"] == "50000 50000"
     assert values["pids.max"] == "7"
+
+
+def test_events_tell_what_the_group_uses_and_that_it_ran_out_of_memory(outcomes: dict[str, Outcome]) -> None:
+    first, *rest = map(json.loads, outcomes["events"].output.splitlines())
+    data = first["data"]
+    assert data["cpu"]["usage"]["total"] >= data["cpu"]["usage"]["user"] > 0
+    assert data["cpu"]["throttling"]["throttledPeriods"] > 0
+    assert data["memory"]["usage"]["limit"] == 64 << 20
+    assert data["memory"]["usage"]["usage"] > 0
+    assert data["memory"]["event_count"]["oom_kill"] == 1
+    assert data["memory"]["raw"]["anon"] > 0
+    assert data["pids"]["current"] in {1, 2}  # the shell, and what it runs
+    assert data["pids"]["limit"] == 9
+    assert data["network_interfaces"] is not None
+    assert rest == [{"type": "oom", "id": "events"}]
+    assert outcomes["events"].status == 0
 
 
 def test_kill_all_reaches_every_process(outcomes: dict[str, Outcome]) -> None:
