@@ -25,17 +25,18 @@ class Session(Protocol):
 
 
 class Carrier:
-    """One client. ``detach_keys`` are looked for in terminals only, as in Docker."""
+    """One client. ``detach_keys`` are looked for in terminals only, as in Docker; ``framed`` output tells streams apart."""
 
-    def __init__(self, stream: Stream, session: Session, *, tty: bool, detach_keys: bytes) -> None:
+    def __init__(self, stream: Stream, session: Session, *, tty: bool, framed: bool, detach_keys: bytes) -> None:
         self._stream = stream
         self._session = session
+        self._framed = framed
         self._tty = tty
         self._filter = DetachFilter(detach_keys) if tty else None
 
     async def send(self, number: int, data: bytes) -> None:
-        """A piece of output in the form that fits the container."""
-        await self._stream.write(data if self._tty else frame(number, data))
+        """A piece of output in the form that the client expects."""
+        await self._stream.write(frame(number, data) if self._framed else data)
 
     async def carry(self, *, stdin: bool, closes_input: bool) -> bool:
         """Works until the process ends or the client leaves; True when it left with the detach keys.

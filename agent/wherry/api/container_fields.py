@@ -25,6 +25,13 @@ from wherry.containers.model import (
 from wherry.errors import InvalidParameter
 
 
+def _isolation(value: Any, where: str) -> str:
+    """Another operating system's; here there is one kind."""
+    if value not in ("", "default"):
+        raise InvalidParameter("is not supported", field=where, value=value, allowed="default")
+    return str(value)
+
+
 def _swappiness(value: Any, where: str) -> int | None:
     """-1 is what clients send for "not given"."""
     given = j.number(value, where)
@@ -48,9 +55,8 @@ def _volume_driver(value: Any, where: str) -> dict[str, Any]:
 
 
 def _volume_options(value: Any, where: str) -> VolumeOptions:
-    body = dict(j.mapping(value, where))
+    body = dict(j.known_only(value, frozenset(field.key for field in VOLUME_FIELDS) | {"DriverConfig"}, where))
     driver = j.mapping(body.pop("DriverConfig", None), f"{where}.DriverConfig")
-    j.refuse_unknown(body, frozenset(field.key for field in VOLUME_FIELDS), where)
     return VolumeOptions(**j.read_fields(VOLUME_FIELDS, body, where), **_volume_driver(driver, f"{where}.DriverConfig"))
 
 
@@ -77,9 +83,9 @@ def _exclusive_address(value: Any, where: str) -> dict[str, Any]:
 
 def read_endpoint(value: Any, where: str) -> EndpointSettings:
     """One entry of ``EndpointsConfig``; what an inspect shows beside the wishes (addresses, ids) is not looked at."""
-    body = dict(j.mapping(value, where))
-    ipam = dict(j.mapping(body.get("IPAMConfig"), f"{where}.IPAMConfig"))
-    j.refuse_unknown(ipam, frozenset(field.key for field in IPAM_FIELDS), f"{where}.IPAMConfig")
+    body = j.spelled(j.mapping(value, where), {"IPAMConfig", "Links", *(field.key for field in ENDPOINT_FIELDS)})
+    known = frozenset(field.key for field in IPAM_FIELDS)
+    ipam = dict(j.known_only(body.get("IPAMConfig"), known, f"{where}.IPAMConfig"))
     if not j.is_neutral(body.get("Links")):
         raise InvalidParameter("links are not supported", field=f"{where}.Links", value=body["Links"])
     wishes = j.read_fields(ENDPOINT_FIELDS, body, where)
@@ -143,8 +149,7 @@ ENDPOINT_FIELDS = (
 
 
 def _mount(value: Any, where: str) -> MountSpec:
-    body = j.mapping(value, where)
-    j.refuse_unknown(body, frozenset(field.key for field in MOUNT_FIELDS), where)
+    body = j.known_only(value, frozenset(field.key for field in MOUNT_FIELDS), where)
     return MountSpec(**{"type": "", "target": "", **j.read_fields(MOUNT_FIELDS, body, where)})
 
 
@@ -260,6 +265,7 @@ HOST_FIELDS = (
     Field("ShmSize", "shm_size", j.number),
     Field("Sysctls", "sysctls", j.text_map, lambda given: dict(given) or None),
     Field("Runtime", "runtime", j.text),
+    Field("Isolation", "isolation", _isolation),
     Field("MaskedPaths", "masked_paths", j.texts, j.to_list),
     Field("ReadonlyPaths", "readonly_paths", j.texts, j.to_list),
     Field("CgroupParent", "cgroup_parent", j.text),
@@ -277,7 +283,6 @@ HOST_FIELDS = (
 
 NEUTRAL_HOST_VALUES: dict[str, tuple[Any, ...]] = {
     "UsernsMode": ("host",),
-    "Isolation": ("default",),
     "KernelMemory": (-1,),
     "KernelMemoryTCP": (-1,),
 }
@@ -287,7 +292,6 @@ NEUTRAL_HOST_DEFAULTS: dict[str, Any] = {
     "Cgroup": "",
     "Links": None,
     "UsernsMode": "",
-    "Isolation": "",
     "DeviceRequests": None,
     "CpuCount": 0,
     "CpuPercent": 0,

@@ -27,7 +27,7 @@ from wherry.containers.model import (
 )
 from wherry.errors import InvalidParameter
 
-CONFIG_KEYS = frozenset(field.key for field in CONFIG_FIELDS) | {"HostConfig", "NetworkingConfig"}
+CONFIG_KEYS = frozenset(field.key for field in CONFIG_FIELDS) | {"HostConfig", "NetworkingConfig", "Runtime"}
 HOST_KEYS = frozenset(field.key for field in HOST_FIELDS)
 UPDATE_KEYS = frozenset(field.key for field in LIMIT_FIELDS) | {"RestartPolicy"}
 
@@ -48,19 +48,21 @@ EXEC_KEYS = frozenset(field.key for field in EXEC_FIELDS) | {"Detach", "ConsoleS
 
 def parse_create(body: Mapping[str, Any], name: str, platform: str) -> CreateRequest:
     """The body of ``POST /containers/create``; refuses by name what is not honoured."""
-    j.refuse_unknown(body, CONFIG_KEYS, "")
+    body = j.known_only(body, CONFIG_KEYS, "")
     config = ContainerConfig(**j.read_fields(CONFIG_FIELDS, body, ""))
     host_config = parse_host_config(body.get("HostConfig"))
+    if body.get("Runtime") and not host_config.runtime:  # where old clients put it
+        host_config = replace(host_config, runtime=j.text(body["Runtime"], "Runtime"))
     return CreateRequest(name, platform, config, host_config, _networking(body.get("NetworkingConfig")))
 
 
 def parse_host_config(value: Any) -> HostConfig:
     """``HostConfig``, with every value that is not honoured refused by name."""
-    body = j.mapping(value, "HostConfig")
+    body = j.spelled(j.mapping(value, "HostConfig"), HOST_KEYS)
     settled = {key: item for key, item in body.items() if item not in NEUTRAL_HOST_VALUES.get(key, ())}
     if settled.get("Init"):
         raise InvalidParameter("is not supported", field="HostConfig.Init", value="true")
-    j.refuse_unknown(settled, HOST_KEYS, "HostConfig")
+    settled = dict(j.known_only(settled, HOST_KEYS, "HostConfig"))
     given = j.read_fields(HOST_FIELDS, settled, "HostConfig")
     host_config = HostConfig(**given)
     if not host_config.network_mode:
@@ -70,8 +72,9 @@ def parse_host_config(value: Any) -> HostConfig:
 
 def parse_update(body: Mapping[str, Any]) -> ResourceUpdate:
     """The body of ``POST /containers/{id}/update``: zero and empty mean "leave it", as in Docker."""
+    body = j.spelled(body, UPDATE_KEYS)
     changes = {key: value for key, value in body.items() if value not in NEUTRAL_HOST_VALUES.get(key, ())}
-    j.refuse_unknown(changes, UPDATE_KEYS, "")
+    j.known_only(changes, UPDATE_KEYS, "")
     limits = {name: value for name, value in j.read_fields(LIMIT_FIELDS, changes, "").items() if value not in (0, "")}
     policy = None
     if changes.get("RestartPolicy") and not j.is_neutral(changes["RestartPolicy"]):
@@ -81,7 +84,7 @@ def parse_update(body: Mapping[str, Any]) -> ResourceUpdate:
 
 def parse_exec(body: Mapping[str, Any]) -> ExecRequest:
     """The body of ``POST /containers/{id}/exec``."""
-    j.refuse_unknown(body, EXEC_KEYS, "")
+    body = j.known_only(body, EXEC_KEYS, "")
     given = j.read_fields(EXEC_FIELDS, body, "")
     if not given.get("command"):
         raise InvalidParameter("No exec command specified")
@@ -89,8 +92,7 @@ def parse_exec(body: Mapping[str, Any]) -> ExecRequest:
 
 
 def _networking(value: Any) -> NetworkingConfig:
-    body = j.mapping(value, "NetworkingConfig")
-    j.refuse_unknown(body, frozenset({"EndpointsConfig"}), "NetworkingConfig")
+    body = j.known_only(value, frozenset({"EndpointsConfig"}), "NetworkingConfig")
     where = "NetworkingConfig.EndpointsConfig"
     endpoints = j.mapping(body.get("EndpointsConfig"), where)
     return NetworkingConfig({name: read_endpoint(entry, f"{where}.{name}") for name, entry in endpoints.items()})

@@ -90,7 +90,7 @@ async def attach(agent: Agent, request: Request) -> Response:
 
 async def _carry(agent: Agent, stream: Stream, session: AttachSession, detach_keys: bytes) -> None:
     config = session.container.config
-    carrier = Carrier(stream, session, tty=config.tty, detach_keys=detach_keys)
+    carrier = Carrier(stream, session, tty=config.tty, framed=not config.tty, detach_keys=detach_keys)
     stdin = session.streams.stdin and config.open_stdin
     if await carrier.carry(stdin=stdin, closes_input=config.stdin_once and not config.tty):
         agent.containers.detached(session.container.id)

@@ -58,14 +58,14 @@ async def start(agent: Agent, request: Request) -> Response:
     """
     execs = agent.containers.execs
     session = execs.find(request.params["id"])
-    body = await request.json()
-    j.refuse_unknown(body, START_KEYS, "")
+    body = j.known_only(await request.json(), START_KEYS, "")
     wanted = session.request
     if j.flag(body.get("Detach") or False, "Detach"):
         await execs.start(session.id, Streams())
         return EmptyResponse(200)
     execs.check_startable(session)
     detach_keys = parse_detach_keys(wanted.detach_keys)
+    raw = j.flag(body.get("Tty") or False, "Tty")  # as in Docker, this says how the output is sent
     size = j.numbers(body.get("ConsoleSize") or [], "ConsoleSize")
 
     async def carry(stream: Stream) -> None:
@@ -74,18 +74,18 @@ async def start(agent: Agent, request: Request) -> Response:
             await execs.start(session.id, streams)
         except WherryError as failure:
             data = str(failure).encode() + b"\r\n"
-            await stream.write(data if wanted.tty else frame(1, data))
+            await stream.write(data if raw else frame(1, data))
             return
         if wanted.tty and len(size) == 2 and all(size):
             await execs.resize(session.id, size[0], size[1])
-        carrier = Carrier(stream, ExecStream(session), tty=wanted.tty, detach_keys=detach_keys)
+        carrier = Carrier(stream, ExecStream(session), tty=wanted.tty, framed=not raw, detach_keys=detach_keys)
         await carrier.carry(stdin=wanted.attach_stdin, closes_input=not wanted.tty)
 
     async def close() -> None:
         if session.client is not None:
             await session.client.close()
 
-    return UpgradeResponse(carry, content_type(request.version, tty=wanted.tty), close)
+    return UpgradeResponse(carry, content_type(request.version, tty=raw), close)
 
 
 async def show(agent: Agent, request: Request) -> Response:

@@ -12,7 +12,7 @@ from wherry.api import image_json as render
 from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, StreamResponse
 from wherry.api.progress_stream import ProgressStream
 from wherry.api.router import Router
-from wherry.errors import InvalidParameter, Unsupported
+from wherry.errors import InvalidParameter, Unsupported, WherryError
 from wherry.images.progress import Progress, ProgressEvent
 from wherry.images.reference import join
 from wherry.registry.credentials import parse_registry_auth_header
@@ -93,7 +93,10 @@ async def _pull(agent: Agent, request: Request) -> Response:
 
 
 async def load(agent: Agent, request: Request) -> Response:
-    """POST /images/load: the archive is read whole before anything is answered."""
+    """POST /images/load: the archive is read whole before anything is answered.
+
+    What is wrong with it is a line of the stream, as in Docker: clients look for it there.
+    """
     events: list[ProgressEvent] = []
     quiet = request.query.flag("quiet")
 
@@ -101,13 +104,19 @@ async def load(agent: Agent, request: Request) -> Response:
         if event.stream or not (quiet or event.current is not None):
             events.append(event)
 
-    await agent.images.load(request.chunks(), note, platform_text(request.query.text("platform")))
+    platform = platform_text(request.query.text("platform"))
+    try:
+        await agent.images.load(request.chunks(), note, platform)
+    except WherryError as failure:
+        return StreamResponse(_lines(*events, failure=failure))
     return StreamResponse(_lines(*events))
 
 
-async def _lines(*events: ProgressEvent) -> AsyncIterator[bytes]:
+async def _lines(*events: ProgressEvent, failure: WherryError | None = None) -> AsyncIterator[bytes]:
     for event in events:
         yield render.progress_line(event)
+    if failure is not None:
+        yield render.error_line(failure)
 
 
 async def save_many(agent: Agent, request: Request) -> Response:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wherry import __version__
 from wherry.api.dispatch import MAX_VERSION, MIN_VERSION
+from wherry.containers.context import OWN_RUNTIME, USUAL_NAMES
 from wherry.host.facts import HostFacts, filesystem_of, forwards_ipv4, open_descriptors
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def _split_insecure(registries: tuple[str, ...]) -> tuple[list[str], list[str]]:
 
 def _engine(agent: Agent) -> dict[str, Any]:
     config = agent.config
-    runtimes: dict[str, dict[str, Any]] = {"wherry-runtime": {"path": "wherry-runtime"}}
+    own = {"path": "wherry-runtime"}
+    runtimes: dict[str, dict[str, Any]] = dict.fromkeys((OWN_RUNTIME, *USUAL_NAMES), own)
     for name, runtime in config.runtimes.items():
         runtimes[name] = {"path": runtime.path, "runtimeArgs": list(runtime.arguments)}
     pools = [{"Base": pool.base, "Size": pool.size} for pool in config.default_address_pools]

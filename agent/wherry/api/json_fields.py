@@ -6,7 +6,7 @@ with that path. JSON ``null`` means "not given" everywhere, as in Docker's own d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ class Field:
 
 def read_fields(fields: Sequence[Field], value: Any, where: str) -> dict[str, Any]:
     """Constructor arguments from a JSON object: only keys that are there and not null."""
-    body = mapping(value, where)
+    body = spelled(mapping(value, where), [field.key for field in fields])
     return {
         field.name: field.read(body[field.key], f"{where}.{field.key}" if where else field.key)
         for field in fields
@@ -59,11 +59,22 @@ def write_fields(fields: Sequence[Field], record: object) -> dict[str, Any]:
     return {field.key: field.write(getattr(record, field.name)) for field in fields}
 
 
-def refuse_unknown(value: Mapping[str, Any], known: frozenset[str], where: str) -> None:
-    """Refuses keys that nothing here honours, unless they hold their neutral value."""
-    for key, content in value.items():
+def known_only(value: Any, known: frozenset[str], where: str) -> Mapping[str, Any]:
+    """The object with its keys spelled as here; one that nothing here honours must hold its neutral value."""
+    body = spelled(mapping(value, where), known)
+    for key, content in body.items():
         if key not in known and not is_neutral(content):
             raise InvalidParameter("is not supported", field=f"{where}.{key}" if where else key, value=content)
+    return body
+
+
+def spelled(body: Mapping[str, Any], known: Collection[str]) -> Mapping[str, Any]:
+    """The object with known keys in their own spelling: Docker's decoder ignores case, and clients rely on that."""
+    if all(key in known for key in body):
+        return body
+    by_fold = {key.lower(): key for key in known}
+    renamed = {by_fold.get(key.lower(), key): content for key, content in body.items() if key not in known}
+    return {**renamed, **{key: content for key, content in body.items() if key in known}}
 
 
 def is_neutral(value: Any) -> bool:
@@ -157,8 +168,7 @@ def record_of(record_type: type[Record], fields: Sequence[Field]) -> Reader:
     known = frozenset(field.key for field in fields)
 
     def read_record(value: Any, where: str) -> Record:
-        refuse_unknown(mapping(value, where), known, where)
-        return record_type(**read_fields(fields, value, where))
+        return record_type(**read_fields(fields, known_only(value, known, where), where))
 
     return read_record
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from wherry.api import json_fields as j
@@ -32,19 +33,22 @@ _SWARM_ONLY = ("Ingress", "ConfigOnly", "ConfigFrom")
 
 def read_spec(body: Mapping[str, Any]) -> NetworkSpec:
     """The body of POST /networks/create."""
+    known = frozenset(field.key for field in CREATE_FIELDS) | _SETTLED_ELSEWHERE | frozenset(_SWARM_ONLY)
+    body = j.spelled(body, known)
     for name in _SWARM_ONLY:
         if not j.is_neutral(body.get(name)):
             raise Unsupported(f"not supported: {name}: there is no swarm here")
     if body.get("Scope") not in {None, "", LOCAL_SCOPE}:
         raise Unsupported(f'not supported: Scope="{body["Scope"]}"; supported: {LOCAL_SCOPE}')
-    known = frozenset(field.key for field in CREATE_FIELDS) | _SETTLED_ELSEWHERE | frozenset(_SWARM_ONLY)
-    j.refuse_unknown(body, known, "")
+    body = j.known_only(body, known, "")
     if not body.get("Name"):
         raise InvalidParameter("network name cannot be empty", field="Name")
     wishes = j.read_fields(CREATE_FIELDS, body, "")
     if not wishes.get("driver"):
         wishes["driver"] = "bridge"
-    return NetworkSpec(**wishes, **_read_ipam(body.get("IPAM")))
+    spec = NetworkSpec(**wishes, **_read_ipam(body.get("IPAM")))
+    # Clients ask for an IPv6 subnet without the flag: docker-py leaves it out, older command lines send false.
+    return replace(spec, enable_ipv6=True) if any(subnet.is_ipv6 for subnet in spec.subnets) else spec
 
 
 def network_json(network: Network, containers: Mapping[str, tuple[Sandbox, Endpoint]]) -> dict[str, Any]:
@@ -75,8 +79,7 @@ def network_json(network: Network, containers: Mapping[str, tuple[Sandbox, Endpo
 
 
 def _read_ipam(value: Any) -> dict[str, Any]:
-    ipam = j.mapping(value, "IPAM")
-    j.refuse_unknown(ipam, frozenset({"Driver", "Options", "Config"}), "IPAM")
+    ipam = j.known_only(value, frozenset({"Driver", "Options", "Config"}), "IPAM")
     subnets = j.list_of(j.record_of(_subnet, IPAM_FIELDS))(ipam.get("Config") or [], "IPAM.Config")  # type: ignore[arg-type]
     return {
         "subnets": tuple(subnet for subnet in subnets if subnet != Subnet("")),

@@ -49,8 +49,7 @@ async def prune(agent: Agent, request: Request) -> Response:
 
 async def connect(agent: Agent, request: Request) -> Response:
     """A container, running or not, gets one more network."""
-    body = await request.json()
-    j.refuse_unknown(body, frozenset({"Container", "EndpointConfig"}), "")
+    body = j.known_only(await request.json(), frozenset({"Container", "EndpointConfig"}), "")
     network = agent.networks.find(request.params["id"])
     wishes = read_endpoint(body.get("EndpointConfig"), "EndpointConfig")
     await agent.containers.connect(network.name, _container(body.get("Container")), wishes)
@@ -59,8 +58,7 @@ async def connect(agent: Agent, request: Request) -> Response:
 
 async def disconnect(agent: Agent, request: Request) -> Response:
     """A container leaves a network."""
-    body = await request.json()
-    j.refuse_unknown(body, frozenset({"Container", "Force"}), "")
+    body = j.known_only(await request.json(), frozenset({"Container", "Force"}), "")
     network = agent.networks.find(request.params["id"])
     force = j.flag(body.get("Force") or False, "Force")
     await agent.containers.disconnect(network.name, _container(body.get("Container")), force=force)

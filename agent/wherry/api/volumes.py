@@ -54,8 +54,8 @@ async def create(agent: Agent, request: Request) -> Response:
     body = await request.json()
     if not j.is_neutral(body.get("ClusterVolumeSpec")):
         raise Unsupported("not supported: ClusterVolumeSpec: there is no swarm here")
-    j.refuse_unknown(body, frozenset(field.key for field in CREATE_FIELDS), "")
-    volume = await agent.volumes.create(VolumeSpec(**j.read_fields(CREATE_FIELDS, body, "")))
+    wishes = j.known_only(body, frozenset(field.key for field in CREATE_FIELDS), "")
+    volume = await agent.volumes.create(VolumeSpec(**j.read_fields(CREATE_FIELDS, wishes, "")))
     return JsonResponse(volume_json(volume), status=201)
 
 

@@ -80,7 +80,7 @@ def register(router: Router) -> None:
 
 async def _documents(request: Request) -> list[Document]:
     body = await request.json()
-    json_fields.refuse_unknown(body, RESOURCES, "")
+    json_fields.known_only(body, RESOURCES, "")
     return parse_all(body.get("resources"))
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SWAP_LIMIT_V1 = Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
 UNIFIED_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
 OWN_RUNTIME = "wherry-runtime"
+USUAL_NAMES = ("runc", "io.containerd.runc.v2")
+"""What clients call the runtime of every engine; it is ours, unless the configuration names another of that name."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Context:
                     "runtimeArgs are not supported", field=f"runtimes.{name}", value=choice.arguments
                 )
             return Path(choice.path)
-        if name == OWN_RUNTIME:
+        if name in (OWN_RUNTIME, *USUAL_NAMES):
             return native.program(OWN_RUNTIME)
         raise InvalidParameter(f"unknown or invalid runtime name: {name}")
 

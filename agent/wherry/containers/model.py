@@ -232,6 +232,7 @@ class HostConfig:
     shm_size: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict)
     runtime: str = ""
+    isolation: str = ""
     masked_paths: tuple[str, ...] | None = None
     readonly_paths: tuple[str, ...] | None = None
     cpu_shares: int = 0

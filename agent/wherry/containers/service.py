@@ -294,7 +294,7 @@ class Containers:
                 for name, wish in container.networking.endpoints.items()
                 if name not in (found.name, found.id)
             }
-            if len(endpoints) == len(container.networking.endpoints) and not force:
+            if len(endpoints) == len(container.networking.endpoints):
                 raise Conflict(f"container {container.id} is not connected to network {found.name}")
             if container.state.is_running:
                 await self._context.networks.disconnect(found.id, container.id, force)

@@ -26,7 +26,7 @@ from wherry.networks.options import (
 )
 
 LINK_DIGITS = 4
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
+_NAME = re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9_. -]*[a-zA-Z0-9_.-])?")
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def check_name(name: str, networks: Sequence[Network]) -> None:
             "invalid network name",
             field="Name",
             value=name,
-            allowed="a letter or digit, then letters, digits, underscores, periods and hyphens",
+            allowed="a letter or digit, then letters, digits, underscores, periods, hyphens and, within, spaces",
         )
     if name in PREDEFINED:
         raise Forbidden(f"operation is not permitted on predefined {name} network")

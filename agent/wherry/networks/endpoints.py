@@ -15,7 +15,8 @@ from wherry.networks.options import bridge_options, link_name, macvlan_options
 from wherry.networks.plumbing import Plug
 from wherry.networks.rules import PortRule
 
-INTERFACE_NAME = "com.docker.network.endpoint.ifname"
+OWN_OPTIONS = "com.docker.network."
+INTERFACE_NAME = f"{OWN_OPTIONS}endpoint.ifname"
 _PLAIN_DRIVERS = ("host", "null")
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _MULTICAST_BIT = 0x01
@@ -92,7 +93,8 @@ def publishing_endpoint(endpoints: Sequence[Endpoint], networks: dict[str, Netwo
 
 def _check_request(network: Network, request: EndpointRequest) -> None:
     for name in request.driver_options:
-        if name != INTERFACE_NAME:
+        # Options of other drivers and of tools are theirs; as in Docker, a driver passes over what is not its own.
+        if name.startswith(OWN_OPTIONS) and name != INTERFACE_NAME:
             raise Unsupported(f'not supported: endpoint option "{name}"; known: {INTERFACE_NAME}')
     wants_address = bool(request.ipv4 or request.ipv6)
     if wants_address and network.name == DEFAULT_NETWORK:

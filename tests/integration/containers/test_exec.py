@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import docker as docker_py
 import pytest
 
-from tests.integration.containers.conftest import eventually
+from tests.integration.containers.conftest import ask, eventually
 from tests.integration.support.private_agent import PrivateAgent
 
 
@@ -81,3 +81,22 @@ def test_exec_needs_a_running_container(agent: PrivateAgent, running: str) -> No
     agent.docker("unpause", running)
     agent.docker("stop", "--time", "0", running)
     assert b"is not running" in agent.docker("exec", running, "true", check=False).stderr
+
+
+def test_the_start_request_says_how_the_output_is_sent(api: docker_py.DockerClient, busybox: str, name: str) -> None:
+    api.containers.run(busybox, ["sleep", "60"], detach=True, name=name)
+    session = api.api.exec_create(name, ["printf", "on a terminal"], tty=True)
+    # docker-py takes the output apart unless it asks for a terminal here too.
+    assert api.api.exec_start(session["Id"]) == b"on a terminal"
+
+
+def test_keys_are_known_in_any_case(agent: PrivateAgent, busybox: str, name: str) -> None:
+    agent.docker("run", "--detach", "--name", name, busybox, "sleep", "60")
+    status, answer = ask(
+        agent, "POST", f"/containers/{name}/exec", {"cmd": ["true"], "detachKeys": "ctrl-x", "tty": True}
+    )
+    assert status == 201
+    session = ask(agent, "GET", f"/exec/{answer['Id']}/json")[1]
+    assert (session["DetachKeys"], session["ProcessConfig"]["tty"]) == ("ctrl-x", True)
+    status, answer = ask(agent, "POST", "/containers/create", {"image": busybox, "hostconfig": {"memory": 1}})
+    assert (status, "emory" in answer["message"]) == (400, True)

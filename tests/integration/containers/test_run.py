@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.integration.containers.conftest import Run
@@ -108,15 +106,6 @@ def test_namespaces_are_the_hosts_when_asked(run: Run) -> None:
     assert all(one != other for one, other in zip(own, host, strict=True))
 
 
-def test_health_check_of_an_image_is_said_not_to_run(agent: PrivateAgent, rootfs_archive: Path) -> None:
-    change = 'HEALTHCHECK CMD ["true"]'
-    agent.docker("import", "--change", change, str(rootfs_archive), "checked")
-    done = agent.docker("create", "--name", "checked", "checked", "true")
-    assert b"Health checks are not supported" in done.stderr
-    agent.docker("rm", "checked")
-    agent.docker("rmi", "checked")
-
-
 @pytest.mark.parametrize("network", ["none", "bridge"])
 def test_an_ordinary_user_binds_low_ports_and_pings(run: Run, network: str) -> None:
     listening = "nc -l -p 80 & sleep 0.2; grep -c ':0050 ' /proc/net/tcp6 /proc/net/tcp"
@@ -131,3 +120,10 @@ def test_an_ordinary_user_binds_low_ports_and_pings(run: Run, network: str) -> N
     )
     assert ":1" in shown, shown
     assert shown.split()[-2:] == ["0", "2147483647"]
+
+
+def test_the_usual_name_of_a_runtime_is_ours(agent: PrivateAgent, busybox: str, name: str) -> None:
+    agent.docker("run", "--name", name, "--runtime", "runc", busybox, "true")
+    assert agent.out("inspect", "--format", "{{.HostConfig.Runtime}}", name) == "runc"
+    refused = agent.docker("create", "--runtime", "kata", busybox, "true", check=False)
+    assert "unknown or invalid runtime name: kata" in refused.stderr.decode()

@@ -11,6 +11,7 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import docker as docker_py
 import pytest
 
 from tests.integration.images.conftest import FaultyRegistry
@@ -162,3 +163,10 @@ def test_store_is_an_oci_layout_that_skopeo_and_umoci_read(
     host.out("rmi", name)
     assert json.loads((store / "index.json").read_text())["manifests"] == []
     assert list((store / "blobs/sha256").iterdir()) == []
+
+
+def test_what_is_wrong_with_an_archive_is_a_line_of_the_answer(agent: PrivateAgent) -> None:
+    with pytest.raises(docker_py.errors.ImageLoadError):
+        agent.client().images.load(b"abc")
+    done = agent.docker("load", input=b"abc", check=False)
+    assert (done.returncode, bool(done.stderr)) == (1, True)

@@ -96,3 +96,38 @@ def test_prune_leaves_named_volumes_alone(api: docker_py.DockerClient) -> None:
 
     assert api.volumes.prune()["VolumesDeleted"] == [anonymous.name]
     assert named.name in api.volumes.prune(filters={"all": True})["VolumesDeleted"]
+
+
+def test_an_ipv6_subnet_asks_for_ipv6(api: docker_py.DockerClient) -> None:
+    pool = docker_py.types.IPAMPool(subnet="fd00:55::/64", gateway="fd00:55::1")
+    made = api.api.create_network("six", ipam=docker_py.types.IPAMConfig(pool_configs=[pool]))
+    try:
+        assert api.api.inspect_network(made["Id"])["EnableIPv6"] is True
+    finally:
+        api.api.remove_network(made["Id"])
+
+
+def test_names_may_hold_spaces_within(docker: Docker) -> None:
+    docker("network", "create", "two words")
+    assert "two words" in docker("network", "ls", "--format", "{{.Name}}").stdout.decode().splitlines()
+    docker("network", "rm", "two words")
+    assert "invalid network name" in complaint(docker("network", "create", "ends in space ", check=False))
+
+
+def test_options_of_other_drivers_are_passed_over_and_unknown_ones_of_ours_refused(
+    docker: Docker, busybox: str, network: str
+) -> None:
+    def run(option: str) -> subprocess.CompletedProcess[bytes]:
+        return docker("run", "--rm", "--network", f"name={network},driver-opt={option}", busybox, "true", check=False)
+
+    assert run("com.example.color=blue").returncode == 0
+    assert "com.docker.network.endpoint.nonsense" in complaint(run("com.docker.network.endpoint.nonsense=1"))
+
+
+def test_forcing_does_not_disconnect_what_is_not_connected(docker: Docker, busybox: str, network: str) -> None:
+    docker("run", "-d", "--name", "elsewhere", busybox, "sleep", "60")
+    try:
+        said = complaint(docker("network", "disconnect", "--force", network, "elsewhere", check=False))
+        assert "is not connected to network front" in said
+    finally:
+        docker("rm", "-f", "elsewhere")

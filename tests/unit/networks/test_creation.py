@@ -53,7 +53,7 @@ def test_macvlan_without_a_parent_is_internal() -> None:
     [
         (NetworkSpec("app"), Conflict, "network with name app already exists"),
         (NetworkSpec("bridge"), Forbidden, "operation is not permitted on predefined bridge network"),
-        (NetworkSpec("a b"), InvalidParameter, "invalid network name"),
+        (NetworkSpec("a/b"), InvalidParameter, "invalid network name"),
         (NetworkSpec("x", driver="host"), Forbidden, 'only one instance of "host" network is allowed'),
         (NetworkSpec("x", driver="weave"), NotFound, "could not find plugin weave in v1 plugin registry"),
         (NetworkSpec("x", driver="overlay"), Unsupported, "driver=overlay"),
