@@ -63,7 +63,8 @@ static void the_options_of_a_bind_become_attributes(void)
     CHECK(spec.mounts[0].set == (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOATIME));
     CHECK(spec.mounts[0].clear == (MOUNT_ATTR_RDONLY | MOUNT_ATTR__ATIME));
     CHECK(spec.mounts[0].recursive_set == MOUNT_ATTR_RDONLY);
-    CHECK(spec.mounts[0].propagation == MS_SLAVE && spec.mounts[0].recursive_propagation);
+    CHECK(spec.mounts[0].propagation_count == 1 && spec.mounts[0].propagations[0].mode == MS_SLAVE &&
+          spec.mounts[0].propagations[0].recursive);
     wherry_spec_free(&spec);
 }
 
@@ -88,15 +89,21 @@ static void mounts_that_make_no_sense_are_refused(void)
     static const struct {
         const char *mount, *message;
     } cases[] = {
-        {"{\"destination\":\"d\"}", "mounts[0].destination: d: must be an absolute path"},
+        {"{\"destination\":\"\"}", "mounts[0].destination: must be set"},
         {"{\"destination\":\"/d\"}", "mounts[0].type: must be set"},
         {"{\"destination\":\"/d\",\"type\":\"bind\"}", "mounts[0].source: must be set"},
         {"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/s\",\"options\":[\"size=1\"]}",
          "size=1: not supported for a bind"},
         {"{\"destination\":\"/d\",\"type\":\"proc\",\"options\":[\"tmpcopyup\"]}", "tmpcopyup: only for type tmpfs"},
-        {"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/s\",\"options\":[\"ridmap\"]}",
-         "options[0]: ridmap: not supported"},
-        {"{\"destination\":\"/d\",\"gidMappings\":[]}", "mounts[0].gidMappings: not supported"},
+        {"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/s\",\"options\":[\"bind\",\"ridmap\"]}",
+         "options: ridmap: only for a recursive bind"},
+        {"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/s\",\"options\":[\"idmap\"]}",
+         "mounts[0].options: idmap: needs uidMappings and gidMappings"},
+        {"{\"destination\":\"/d\",\"type\":\"bind\",\"source\":\"/s\",\"gidMappings\":[{\"containerID\":0,"
+         "\"hostID\":1,\"size\":1}]}",
+         "mounts[0].uidMappings, mounts[0].gidMappings: must be set both"},
+        {"{\"destination\":\"/d\",\"type\":\"cgroup\",\"options\":[\"memory\"]}",
+         "memory: not supported for control groups"},
         {"5", "mounts[0]: must be an object"},
     };
     struct wherry_error err = WHERRY_ERROR_INIT;

@@ -80,15 +80,38 @@ struct wherry_process {
     const struct wherry_id_set *final_cpus;
 };
 
+/* One word about propagation, applied in the order of the options: "slave", "shared" makes a mount both. */
+struct wherry_propagation {
+    uint64_t mode; /* MS_SHARED, MS_SLAVE, MS_PRIVATE or MS_UNBINDABLE */
+    bool recursive;
+};
+
+#define WHERRY_PROPAGATIONS_MAX 4
+
+struct wherry_id_mapping {
+    uint32_t inside, outside, count;
+};
+
+struct wherry_id_mappings {
+    struct wherry_id_mapping *items;
+    size_t count;
+};
+
 struct wherry_mount {
     const char *destination; /* absolute, in the container */
     const char *type;        /* file system type; "bind" for binds */
     const char *source;
     bool bind, recursive, copy_up;
+    bool remount;                          /* changes what is mounted at the destination already */
+    bool copy_symlink;                     /* a source that is a link is copied, not bound */
+    bool source_nofollow, target_nofollow; /* a link is bound, or bound over, itself */
+    bool idmapped, idmap_recursive;        /* by its own mappings, or by those of the container's user namespace */
+    struct wherry_id_mappings uid_mappings, gid_mappings;
     uint64_t set, clear;                     /* MOUNT_ATTR_* of this mount */
     uint64_t recursive_set, recursive_clear; /* MOUNT_ATTR_* of it and all below it */
-    uint64_t propagation;                    /* MS_SHARED, MS_SLAVE, …; 0: not said */
-    bool recursive_propagation;
+    unsigned long system_set, system_clear;  /* MS_* that belong to the file system, not to the mount of it */
+    struct wherry_propagation propagations[WHERRY_PROPAGATIONS_MAX];
+    size_t propagation_count;
     const char **data; /* options of the file system itself */
     size_t data_count;
 };
@@ -100,15 +123,6 @@ struct wherry_namespace {
 };
 
 #define WHERRY_NAMESPACES_MAX 7
-
-struct wherry_id_mapping {
-    uint32_t inside, outside, count;
-};
-
-struct wherry_id_mappings {
-    struct wherry_id_mapping *items;
-    size_t count;
-};
 
 struct wherry_device {
     const char *path; /* absolute, in the container */
@@ -185,6 +199,9 @@ int wherry_execution_domain_parse(struct json_object *system, struct wherry_aren
 /* Reads the options of one mount into `mount`; `where` names it in errors. */
 int wherry_mount_options_parse(const char *const *options, size_t count, const char *where, struct wherry_arena *arena,
                                struct wherry_mount *mount, struct wherry_error *err);
+
+/* The name of the option number `index` that mounts may have, or NULL behind the last one. */
+const char *wherry_mount_option_name(size_t index);
 
 /* The namespace entry for a CLONE_NEW* flag, or NULL when the container shares that namespace with the runtime. */
 const struct wherry_namespace *wherry_spec_namespace(const struct wherry_spec *spec, int flag);

@@ -23,15 +23,36 @@ struct wherry_child {
 
 struct wherry_planned_bind {
     const struct wherry_mount *mount;
-    int tree; /* a detached copy of the source */
+    int tree;                /* a detached copy of the source, with the attributes that it shall have */
+    bool attributes_pending; /* which this kernel only can give it once it is attached */
     struct wherry_planned_bind *next;
 };
 
-/* Attributes and propagation of a mount of the container's own that is attached. */
-int wherry_child_set_attributes(int mount, const struct wherry_mount *wanted, struct wherry_error *err);
+struct wherry_planned_filesystem {
+    const struct wherry_mount *mount;
+    const char *host_path; /* what the host has mounted there stands in for it where it may not be mounted; NULL: no */
+    const char *options;   /* all of them in one text, for mount(2); NULL: fsconfig(2) takes them */
+    int *late; /* where the child keeps the mount until it is made read-only in the end; NULL: it need not */
+    struct wherry_planned_filesystem *next_late;
+};
+
+/* A symbolic link that the container gets instead of a bind mount. */
+struct wherry_planned_link {
+    const char *path, *target;
+};
 
 /* Attaches a detached mount over `target`. */
 int wherry_child_attach(int mount, int target, const char *path, struct wherry_error *err);
+
+/* Refuses to mount over what a procfs shows, except what the field's runtimes let others stand in for: a container
+ * would be shown a false one (CVE-2019-16884). `path` is the destination as configured. */
+int wherry_child_check_target(int target, const char *path, struct wherry_error *err);
+
+/* Whether a path is "/", in whatever way it is written. */
+bool wherry_child_is_root(const char *path);
+
+/* Tells a file system that is being set up what `mount` says of it: its own options and flags. */
+int wherry_child_configure(int context, const struct wherry_mount *mount, struct wherry_error *err);
 
 /* Walks the plan; never returns. */
 void wherry_child_run(const struct wherry_plan *plan, int sync_fd) __attribute__((noreturn));
@@ -56,13 +77,18 @@ wherry_step wherry_child_pivot_root;           /* no subject */
 wherry_step wherry_child_set_root_propagation; /* struct wherry_spec */
 
 /* child_mounts.c */
-wherry_step wherry_child_mount_bind;       /* struct wherry_planned_bind */
-wherry_step wherry_child_mount_filesystem; /* struct wherry_mount */
-wherry_step wherry_child_change_mount;     /* struct wherry_mount: attributes of what is mounted there already */
+wherry_step wherry_child_mount_bind;   /* struct wherry_planned_bind */
+wherry_step wherry_child_copy_link;    /* struct wherry_planned_link */
+wherry_step wherry_child_change_mount; /* struct wherry_mount: what is mounted there already */
+
+/* child_filesystems.c */
+wherry_step wherry_child_mount_filesystem;   /* struct wherry_planned_filesystem */
+wherry_step wherry_child_make_late_readonly; /* struct wherry_planned_filesystem */
 
 /* child_devices.c */
 wherry_step wherry_child_make_default_devices; /* no subject */
 wherry_step wherry_child_make_device;          /* struct wherry_device */
+wherry_step wherry_child_check_device;         /* struct wherry_device: that it is there already */
 
 /* child_masks.c */
 wherry_step wherry_child_mask_path;     /* const char *path */

@@ -74,6 +74,21 @@ int wherry_child_make_device(struct wherry_child *child, const void *subject, st
     return make_node(directory, name, device, err);
 }
 
+/* In a /dev that is the host's nothing is made: it would be made on the host. */
+int wherry_child_check_device(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    const struct wherry_device *device = subject;
+    cleanup_close int fd = wherry_paths_open_in_root(child->root_fd, device->path, O_PATH, err);
+    struct stat status;
+
+    if (fd < 0)
+        return wherry_error_prefix(err, "linux.devices");
+    if (fstat(fd, &status) < 0 || (status.st_mode & S_IFMT) != (device->mode & S_IFMT) ||
+        status.st_rdev != device->number)
+        return wherry_error_set(err, ENODEV, "linux.devices: %s of the bound /dev is another device", device->path);
+    return 0;
+}
+
 /* The devices and links that every container has, as the specification's config-linux.md lists them ("Default Devices")
  * and its runtime-linux.md ("Dev symbolic links"). */
 int wherry_child_make_default_devices(struct wherry_child *child, const void *subject, struct wherry_error *err)

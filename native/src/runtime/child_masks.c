@@ -1,5 +1,6 @@
 /* Steps of the child: hidden and read-only paths; see child.h. */
 #include "child.h"
+#include "mount_attributes.h"
 #include "wherry/cleanup.h"
 #include "wherry/paths.h"
 
@@ -107,9 +108,9 @@ int wherry_child_make_readonly(struct wherry_child *child, const void *subject, 
         return wherry_error_set(err, errno, "copy the mount of %s", path);
     if (wherry_child_attach(copy, target, path, err) < 0)
         return -1;
-    result = wherry_child_set_attributes(copy, &all, err);
+    result = wherry_mount_attributes_set(copy, &all, err);
     /* Before 5.12 only the path itself can be protected, and not what is mounted below it. */
     if (result == -ENOSYS)
-        result = wherry_child_set_attributes(copy, &top, err);
+        result = wherry_mount_attributes_set(copy, &top, err);
     return result < 0 ? wherry_error_prefix(err, "make %s read-only", path) : 0;
 }

@@ -1,5 +1,6 @@
 /* Steps of the child: its root file system; see child.h. */
 #include "child.h"
+#include "mount_attributes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -27,14 +28,15 @@ int wherry_child_attach_root(struct wherry_child *child, const void *subject, st
     /* A copy of a shared mount is the host's peer. pivot_root refuses a shared root, and nothing may propagate to the
      * host; what the host mounts comes through only if it is asked for. */
     bool follow = (spec->root_propagation & (MS_SHARED | MS_SLAVE)) != 0;
-    struct wherry_mount cut = {.propagation = follow ? MS_SLAVE : MS_PRIVATE, .recursive_propagation = true};
+    struct wherry_mount cut = {.propagations = {{.mode = follow ? MS_SLAVE : MS_PRIVATE, .recursive = true}},
+                               .propagation_count = 1};
 
     /* On top of "/", where no path has to be walked: in a user namespace the way to the bundle may be closed to this
      * process. Names that begin with "/" still mean the host's files until the root is changed. */
     if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
         return wherry_error_set(err, errno, "mount root.path %s", spec->root_path);
     child->root_fd = tree;
-    if (wherry_child_set_attributes(tree, &cut, err) < 0)
+    if (wherry_mount_attributes_set(tree, &cut, err) < 0)
         return wherry_error_prefix(err, "root.path %s", spec->root_path);
     return 0;
 }
@@ -44,7 +46,7 @@ int wherry_child_make_root_readonly(struct wherry_child *child, const void *subj
     static const struct wherry_mount readonly = {.set = MOUNT_ATTR_RDONLY};
 
     (void)subject;
-    if (wherry_child_set_attributes(child->root_fd, &readonly, err) < 0)
+    if (wherry_mount_attributes_set(child->root_fd, &readonly, err) < 0)
         return wherry_error_prefix(err, "make the root read-only");
     return 0;
 }

@@ -4,6 +4,7 @@
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
 #include "wherry/json.h"
+#include "wherry/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,16 @@ static struct json_object *capability_names(void)
     return array;
 }
 
+static struct json_object *mount_options(void)
+{
+    struct json_object *array = json_object_new_array();
+    const char *name;
+
+    for (size_t i = 0; (name = wherry_mount_option_name(i)) != NULL; i++)
+        json_object_array_add(array, json_object_new_string(name));
+    return array;
+}
+
 /* {"enabled": VALUE} */
 static struct json_object *enabled(bool value)
 {
@@ -48,6 +59,7 @@ static struct json_object *linux_features(void)
     } groups[] = {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}};
     struct json_object *object = json_object_new_object();
     struct json_object *cgroup = json_object_new_object();
+    struct json_object *mount_extensions = json_object_new_object();
 
     for (size_t i = 0; i < COUNT(groups); i++)
         json_object_object_add(cgroup, groups[i].name, json_object_new_boolean(groups[i].value));
@@ -57,6 +69,8 @@ static struct json_object *linux_features(void)
     json_object_object_add(object, "seccomp", enabled(true));
     json_object_object_add(object, "apparmor", enabled(false));
     json_object_object_add(object, "selinux", enabled(false));
+    json_object_object_add(mount_extensions, "idmap", enabled(true));
+    json_object_object_add(object, "mountExtensions", mount_extensions);
     return object;
 }
 
@@ -74,6 +88,7 @@ int wherry_cli_features(const struct wherry_cli *cli, int argc, char **argv, str
     json_object_object_add(features, "ociVersionMin", json_object_new_string("1.0.0"));
     json_object_object_add(features, "ociVersionMax", json_object_new_string("1.2.0"));
     json_object_object_add(features, "hooks", strings(hooks, COUNT(hooks)));
+    json_object_object_add(features, "mountOptions", mount_options());
     json_object_object_add(features, "linux", linux_features());
     return wherry_cli_print(features, err);
 }

@@ -36,19 +36,31 @@ static int copy_content(int from, int to)
     return copied < 0 ? -errno : 0;
 }
 
+/* Owner before mode, because a change of owner takes the set-user-ID bit away; times last, when nothing is written any
+ * more. */
+static int copy_metadata(int to, const struct stat *status)
+{
+    const struct timespec times[] = {status->st_atim, status->st_mtim};
+
+    if (fchown(to, status->st_uid, status->st_gid) < 0 || fchmod(to, status->st_mode & 07777) < 0 ||
+        futimens(to, times) < 0)
+        return -errno;
+    return 0;
+}
+
 static int copy_file(int from, int to, const char *name, const struct stat *status)
 {
     cleanup_close int source = openat(from, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     cleanup_close int target = -1;
+    int result;
 
     if (source < 0)
         return -errno;
     target = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (target < 0)
         return -errno;
-    if (fchown(target, status->st_uid, status->st_gid) < 0 || fchmod(target, status->st_mode & 07777) < 0)
-        return -errno;
-    return copy_content(source, target);
+    result = copy_content(source, target);
+    return result < 0 ? result : copy_metadata(target, status);
 }
 
 static int copy_link(int from, int to, const char *name, const struct stat *status)
@@ -68,15 +80,17 @@ static int copy_subdirectory(int from, int to, const char *name, int depth, cons
 {
     cleanup_close int source = openat(from, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     cleanup_close int target = -1;
+    int result;
 
     if (source < 0)
         return -errno;
     if (mkdirat(to, name, 0700) < 0)
         return -errno;
     target = openat(to, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (target < 0 || fchown(target, status->st_uid, status->st_gid) < 0 || fchmod(target, status->st_mode & 07777) < 0)
+    if (target < 0)
         return -errno;
-    return copy_directory(source, target, depth + 1, status->st_dev);
+    result = copy_directory(source, target, depth + 1, status->st_dev);
+    return result < 0 ? result : copy_metadata(target, status);
 }
 
 static int copy_entry(int from, int to, const char *name, int depth, dev_t device)

@@ -3,6 +3,6 @@
 
 #include "wherry/error.h"
 
-/* Copies directories, regular files, links, FIFOs and device nodes from directory `from` into `to`, with owner and
- * mode, not crossing into other mounts. `path` names the directory in errors. */
+/* Copies directories, regular files, links, FIFOs and device nodes from directory `from` into `to`, with owner, mode
+ * and, of files and directories, times, not crossing into other mounts. `path` names the directory in errors. */
 int wherry_child_copy_up(int from, int to, const char *path, struct wherry_error *err);

@@ -157,8 +157,9 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
 
     container->pid = creation->launch.pid;
     container->pid_start = wherry_process_start_time(container->pid);
-    if (user != NULL && user->path == NULL && wherry_namespaces_map(container->pid, &creation->spec, err) < 0)
-        return -1;
+    if (user != NULL && user->path == NULL &&
+        wherry_namespaces_map(container->pid, &creation->spec.uid_mappings, &creation->spec.gid_mappings, err) < 0)
+        return wherry_error_prefix(err, "linux");
     if (wherry_launch_set_oom_score(container->pid, &creation->spec.process, err) < 0)
         return -1;
     return wherry_launch_admit(&creation->launch, err);

@@ -3,6 +3,7 @@
 #include "wherry/spec.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -11,11 +12,16 @@ enum option_kind {
     OPTION_CLEAR,       /* clears it */
     OPTION_ACCESS_TIME, /* one of the access time modes, which exclude each other */
     OPTION_PROPAGATION,
+    OPTION_SYSTEM_SET,   /* sets a flag of the file system */
+    OPTION_SYSTEM_CLEAR, /* clears it */
     OPTION_BIND,
-    OPTION_COPY_UP,
+    OPTION_IDMAP,
+    OPTION_SWITCH,  /* turns on the member of struct wherry_mount whose offset is the value */
     OPTION_NOTHING, /* says what is so anyway */
     OPTION_REFUSED,
 };
+
+#define MEMBER(name) offsetof(struct wherry_mount, name)
 
 struct option {
     const char *name;
@@ -29,7 +35,13 @@ static const struct option options[] = {
     {"", OPTION_NOTHING, false, 0},
     {"bind", OPTION_BIND, false, 0},
     {"rbind", OPTION_BIND, true, 0},
-    {"tmpcopyup", OPTION_COPY_UP, false, 0},
+    {"remount", OPTION_SWITCH, false, MEMBER(remount)},
+    {"idmap", OPTION_IDMAP, false, 0},
+    {"ridmap", OPTION_IDMAP, true, 0},
+    {"tmpcopyup", OPTION_SWITCH, false, MEMBER(copy_up)},
+    {"copy-symlink", OPTION_SWITCH, false, MEMBER(copy_symlink)},
+    {"src-nofollow", OPTION_SWITCH, false, MEMBER(source_nofollow)},
+    {"dest-nofollow", OPTION_SWITCH, false, MEMBER(target_nofollow)},
     {"ro", OPTION_SET, false, MOUNT_ATTR_RDONLY},
     {"rw", OPTION_CLEAR, false, MOUNT_ATTR_RDONLY},
     {"nosuid", OPTION_SET, false, MOUNT_ATTR_NOSUID},
@@ -45,7 +57,8 @@ static const struct option options[] = {
     {"noatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_NOATIME},
     {"atime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
     {"relatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
-    {"norelatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_STRICTATIME},
+    /* As mount(2) has it: without a word for another mode it is relatime. */
+    {"norelatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
     {"strictatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_STRICTATIME},
     {"nostrictatime", OPTION_ACCESS_TIME, false, MOUNT_ATTR_RELATIME},
     {"rro", OPTION_SET, true, MOUNT_ATTR_RDONLY},
@@ -63,7 +76,22 @@ static const struct option options[] = {
     {"rnoatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_NOATIME},
     {"ratime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_RELATIME},
     {"rrelatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_RELATIME},
+    {"rnorelatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_RELATIME},
     {"rstrictatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_STRICTATIME},
+    {"rnostrictatime", OPTION_ACCESS_TIME, true, MOUNT_ATTR_RELATIME},
+    {"sync", OPTION_SYSTEM_SET, false, MS_SYNCHRONOUS},
+    {"async", OPTION_SYSTEM_CLEAR, false, MS_SYNCHRONOUS},
+    {"dirsync", OPTION_SYSTEM_SET, false, MS_DIRSYNC},
+    {"lazytime", OPTION_SYSTEM_SET, false, MS_LAZYTIME},
+    {"nolazytime", OPTION_SYSTEM_CLEAR, false, MS_LAZYTIME},
+    {"iversion", OPTION_SYSTEM_SET, false, MS_I_VERSION},
+    {"noiversion", OPTION_SYSTEM_CLEAR, false, MS_I_VERSION},
+    /* How loud the kernel's log is; what a file system has to say is read from it and told by the runtime anyway. */
+    {"silent", OPTION_NOTHING, false, 0},
+    {"loud", OPTION_NOTHING, false, 0},
+    /* Mandatory locking has left the kernel with 5.15. */
+    {"nomand", OPTION_NOTHING, false, 0},
+    {"mand", OPTION_REFUSED, false, 0},
     {"private", OPTION_PROPAGATION, false, MS_PRIVATE},
     {"rprivate", OPTION_PROPAGATION, true, MS_PRIVATE},
     {"shared", OPTION_PROPAGATION, false, MS_SHARED},
@@ -72,10 +100,24 @@ static const struct option options[] = {
     {"rslave", OPTION_PROPAGATION, true, MS_SLAVE},
     {"unbindable", OPTION_PROPAGATION, false, MS_UNBINDABLE},
     {"runbindable", OPTION_PROPAGATION, true, MS_UNBINDABLE},
-    {"remount", OPTION_REFUSED, false, 0},
-    {"idmap", OPTION_REFUSED, false, 0},
-    {"ridmap", OPTION_REFUSED, false, 0},
+    /* In use beside the specification's words, but nothing that mount_setattr(2) could do. */
+    {"rsync", OPTION_REFUSED, false, 0},
+    {"rasync", OPTION_REFUSED, false, 0},
+    {"rdirsync", OPTION_REFUSED, false, 0},
+    {"rmand", OPTION_REFUSED, false, 0},
+    {"rnomand", OPTION_REFUSED, false, 0},
 };
+
+const char *wherry_mount_option_name(size_t index)
+{
+    size_t left = index;
+
+    for (size_t i = 0; i < WHERRY_COUNT(options); i++) {
+        if (options[i].kind != OPTION_REFUSED && options[i].name[0] != '\0' && left-- == 0)
+            return options[i].name;
+    }
+    return NULL;
+}
 
 static const struct option *find(const char *name)
 {
@@ -109,7 +151,23 @@ static void apply_attribute(const struct option *option, struct wherry_mount *mo
     }
 }
 
-static void apply(const struct option *option, struct wherry_mount *mount)
+static int apply_propagation(const struct option *option, struct wherry_mount *mount)
+{
+    if (mount->propagation_count == WHERRY_PROPAGATIONS_MAX)
+        return -1;
+    mount->propagations[mount->propagation_count++] =
+        (struct wherry_propagation){.mode = option->value, .recursive = option->recursive};
+    return 0;
+}
+
+static void apply_system(unsigned long flag, unsigned long *add, unsigned long *drop)
+{
+    *add |= flag;
+    *drop &= ~flag;
+}
+
+/* 0, or -1 when it is one word about propagation too many. */
+static int apply(const struct option *option, struct wherry_mount *mount)
 {
     switch (option->kind) {
     case OPTION_SET:
@@ -118,20 +176,29 @@ static void apply(const struct option *option, struct wherry_mount *mount)
         apply_attribute(option, mount);
         break;
     case OPTION_PROPAGATION:
-        mount->propagation = option->value;
-        mount->recursive_propagation = option->recursive;
+        return apply_propagation(option, mount);
+    case OPTION_SYSTEM_SET:
+        apply_system((unsigned long)option->value, &mount->system_set, &mount->system_clear);
+        break;
+    case OPTION_SYSTEM_CLEAR:
+        apply_system((unsigned long)option->value, &mount->system_clear, &mount->system_set);
         break;
     case OPTION_BIND:
         mount->bind = true;
         mount->recursive = option->recursive;
         break;
-    case OPTION_COPY_UP:
-        mount->copy_up = true;
+    case OPTION_IDMAP:
+        mount->idmapped = true;
+        mount->idmap_recursive = option->recursive;
+        break;
+    case OPTION_SWITCH:
+        *(bool *)((char *)mount + option->value) = true;
         break;
     case OPTION_NOTHING:
     case OPTION_REFUSED:
         break;
     }
+    return 0;
 }
 
 int wherry_mount_options_parse(const char *const *words, size_t count, const char *where, struct wherry_arena *arena,
@@ -147,8 +214,9 @@ int wherry_mount_options_parse(const char *const *words, size_t count, const cha
             mount->data[mount->data_count++] = words[i];
         else if (option->kind == OPTION_REFUSED)
             return wherry_error_set(err, 0, "%s.options[%zu]: %s: not supported by this runtime", where, i, words[i]);
-        else
-            apply(option, mount);
+        else if (apply(option, mount) < 0)
+            return wherry_error_set(err, 0, "%s.options[%zu]: %s: must be at most %d words about propagation", where, i,
+                                    words[i], WHERRY_PROPAGATIONS_MAX);
     }
     return 0;
 }

@@ -111,10 +111,10 @@ static int write_map(pid_t pid, const char *file, const struct wherry_id_mapping
     return wherry_file_write(AT_FDCWD, path, text, err);
 }
 
-int wherry_namespaces_map(pid_t pid, const struct wherry_spec *spec, struct wherry_error *err)
+int wherry_namespaces_map(pid_t pid, const struct wherry_id_mappings *uids, const struct wherry_id_mappings *gids,
+                          struct wherry_error *err)
 {
-    if (write_map(pid, "uid_map", &spec->uid_mappings, err) < 0 ||
-        write_map(pid, "gid_map", &spec->gid_mappings, err) < 0)
-        return wherry_error_prefix(err, "linux.uidMappings, linux.gidMappings");
+    if (write_map(pid, "uid_map", uids, err) < 0 || write_map(pid, "gid_map", gids, err) < 0)
+        return wherry_error_prefix(err, "uidMappings, gidMappings");
     return 0;
 }

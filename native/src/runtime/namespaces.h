@@ -26,4 +26,5 @@ int wherry_namespaces_join(const struct wherry_spec *spec, struct wherry_namespa
 int wherry_namespaces_leave(struct wherry_namespaces_own *own, struct wherry_error *err);
 
 /* Writes uid_map and gid_map of process `pid`. */
-int wherry_namespaces_map(pid_t pid, const struct wherry_spec *spec, struct wherry_error *err);
+int wherry_namespaces_map(pid_t pid, const struct wherry_id_mappings *uids, const struct wherry_id_mappings *gids,
+                          struct wherry_error *err);

@@ -26,24 +26,6 @@ void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *s
     plan->operations[plan->count++] = (struct wherry_operation){step, subject};
 }
 
-int wherry_plan_push_bind(struct wherry_plan *plan, const struct wherry_mount *mount, int tree,
-                          struct wherry_error *err)
-{
-    struct wherry_planned_bind *bind;
-
-    if (tree < 0)
-        return wherry_error_set(err, errno, "mount %s: open source %s", mount->destination, mount->source);
-    bind = wherry_arena_array(&plan->arena, 1, sizeof(*bind));
-    if (bind == NULL) {
-        close(tree);
-        return wherry_error_set(err, ENOMEM, "mount %s", mount->destination);
-    }
-    *bind = (struct wherry_planned_bind){.mount = mount, .tree = tree, .next = plan->binds};
-    plan->binds = bind;
-    wherry_plan_push(plan, wherry_child_mount_bind, bind);
-    return 0;
-}
-
 /* The environment with one slot more than it has, for HOME, which only the container's own user database can tell. */
 static int prepare_environment(struct wherry_plan *plan, const struct wherry_process *process, struct wherry_error *err)
 {
@@ -134,6 +116,7 @@ void wherry_plan_free(struct wherry_plan *plan)
     for (size_t i = 0; i < plan->cgroup_fd_count; i++)
         close_fd(plan->cgroup_fds[i]);
     close_fd(plan->root_tree);
+    close_fd(plan->idmap_fd);
     close_fd(plan->start_fd);
     close_fd(plan->console_socket);
     close_fd(plan->pidfd);

@@ -20,6 +20,7 @@
 
 struct wherry_child;
 struct wherry_planned_bind;
+struct wherry_planned_filesystem;
 
 typedef int wherry_step(struct wherry_child *child, const void *subject, struct wherry_error *err);
 
@@ -53,11 +54,13 @@ struct wherry_plan {
 
     struct wherry_identity identity;
     struct wherry_state_text state;
-    struct wherry_planned_bind *binds; /* all of them */
-    int root_tree;                     /* a detached copy of the root file system; -1 for exec */
-    int start_fd;                      /* the FIFO on which `start` releases the process; -1: at once */
-    int console_socket;                /* where the terminal's master goes; -1: no terminal */
-    int pidfd;                         /* exec: the container's process */
+    struct wherry_planned_bind *binds;               /* all of them */
+    struct wherry_planned_filesystem *late_readonly; /* those that become read-only in the end */
+    int root_tree;                                   /* a detached copy of the root file system; -1 for exec */
+    int idmap_fd;       /* the container's ID mappings, for mounts that want them; -1 until one does */
+    int start_fd;       /* the FIFO on which `start` releases the process; -1: at once */
+    int console_socket; /* where the terminal's master goes; -1: no terminal */
+    int pidfd;          /* exec: the container's process */
     int cgroup_fds[WHERRY_CGROUP_HIERARCHIES_MAX];
     size_t cgroup_fd_count;
     unsigned preserved_fds;
@@ -66,7 +69,7 @@ struct wherry_plan {
 
 #define WHERRY_PLAN_INIT                                                                                               \
     {                                                                                                                  \
-        .root_tree = -1, .start_fd = -1, .console_socket = -1, .pidfd = -1                                             \
+        .root_tree = -1, .idmap_fd = -1, .start_fd = -1, .console_socket = -1, .pidfd = -1                             \
     }
 
 /* The steps for a new container, whose identity is prepared. `cgroup` is made. The spec outlives the plan. Opens the
@@ -91,11 +94,6 @@ void wherry_plan_push_execute(struct wherry_plan *plan);
 
 /* Appends one step; when memory runs out, `incomplete` says so. */
 void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *subject);
-
-/* Appends a bind mount of `tree`, a detached copy of its source as open_tree(2) returned it: negative is reported with
- * errno. The plan owns it from here on. */
-int wherry_plan_push_bind(struct wherry_plan *plan, const struct wherry_mount *mount, int tree,
-                          struct wherry_error *err);
 
 /* Closes and frees what the plan holds. */
 void wherry_plan_free(struct wherry_plan *plan);

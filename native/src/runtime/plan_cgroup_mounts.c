@@ -3,6 +3,7 @@
 
 #include "cgroup_layout.h"
 #include "child.h"
+#include "plan_mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -34,7 +35,9 @@ static int push_bind(struct wherry_plan *plan, struct wherry_mount *mount, const
                                 mount->destination);
     mount->source = directory;
     mount->bind = true;
-    return wherry_plan_push_bind(plan, mount, open_tree(AT_FDCWD, directory, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), err);
+    if (mount->propagation_count == 0)
+        mount->propagations[mount->propagation_count++] = (struct wherry_propagation){.mode = MS_PRIVATE};
+    return wherry_plan_push_bind(plan, mount, wherry_plan_open_tree(directory, 0), err);
 }
 
 /* The options by which a v1 hierarchy is known: its controllers, or "none" and its name. */
@@ -82,12 +85,10 @@ static int push_hierarchy(struct wherry_plan *plan, const struct wherry_mount *p
         return push_bind(plan, mount, directory_in(cgroup, hierarchy), err);
     if (!hierarchy->unified && name_hierarchy(plan, hierarchy, mount) < 0)
         return wherry_error_set(err, ENOMEM, "mount cgroup");
-    wherry_plan_push(plan, wherry_child_mount_filesystem, mount);
-    return 0;
+    return wherry_plan_push_filesystem(plan, mount, NULL, err);
 }
 
-/* A tmpfs with one directory for each hierarchy, as on the host; made read-only, if asked for, when they are all in
- * place. */
+/* A tmpfs with one directory for each hierarchy, as on the host. */
 static int push_tree(struct wherry_plan *plan, const struct wherry_mount *wanted, bool private,
                      const struct cgroup_layout *layout, struct wherry_cgroup *cgroup, struct wherry_error *err)
 {
@@ -96,10 +97,10 @@ static int push_tree(struct wherry_plan *plan, const struct wherry_mount *wanted
 
     if (tmpfs == NULL)
         return wherry_error_set(err, ENOMEM, "mount cgroup");
-    tmpfs->set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
     tmpfs->data = options;
     tmpfs->data_count = 1;
-    wherry_plan_push(plan, wherry_child_mount_filesystem, tmpfs);
+    if (wherry_plan_push_filesystem(plan, tmpfs, NULL, err) < 0)
+        return -1;
     for (size_t i = 0; i < layout->count; i++) {
         /* The v2 tree of a hybrid host is no group of the container's own: there is nothing to show without a
          * namespace. */
@@ -108,9 +109,24 @@ static int push_tree(struct wherry_plan *plan, const struct wherry_mount *wanted
         if (push_hierarchy(plan, wanted, private, &layout->at[i], cgroup, err) < 0)
             return -1;
     }
-    if (((wanted->set | wanted->recursive_set) & MOUNT_ATTR_RDONLY) != 0)
-        wherry_plan_push(plan, wherry_child_change_mount, wanted);
     return 0;
+}
+
+/* The v2 tree alone: of a host that has nothing else, or where it is asked for by its type. */
+static int push_unified(struct wherry_plan *plan, const struct wherry_mount *wanted, bool private,
+                        const struct cgroup_layout *layout, struct wherry_cgroup *cgroup, struct wherry_error *err)
+{
+    struct wherry_mount *mount = new_mount(plan, wanted, "cgroup2");
+
+    if (mount == NULL)
+        return wherry_error_set(err, ENOMEM, "mount cgroup");
+    for (size_t i = 0; i < layout->count; i++) {
+        if (!layout->at[i].unified)
+            continue;
+        return private ? wherry_plan_push_filesystem(plan, mount, NULL, err)
+                       : push_bind(plan, mount, directory_in(cgroup, &layout->at[i]), err);
+    }
+    return wherry_error_set(err, ENODEV, "mount cgroup2 on %s: the host has not mounted it", wanted->destination);
 }
 
 int wherry_plan_push_cgroup_mount(struct wherry_plan *plan, const struct wherry_spec *spec,
@@ -119,24 +135,16 @@ int wherry_plan_push_cgroup_mount(struct wherry_plan *plan, const struct wherry_
 {
     const struct wherry_namespace *namespace = wherry_spec_namespace(spec, CLONE_NEWCGROUP);
     struct cgroup_layout layout = CGROUP_LAYOUT_INIT;
-    struct wherry_mount *unified;
-    int result = 0;
+    int result;
 
     if (cgroup_layout_read(&layout, err) < 0)
         return -1;
-    if (layout.kind == WHERRY_CGROUP_NONE) {
+    if (layout.kind == WHERRY_CGROUP_NONE)
         result = wherry_error_set(err, ENODEV, "mount cgroup on %s: the host has mounted none", mount->destination);
-    } else if (layout.kind != WHERRY_CGROUP_V2) {
+    else if (layout.kind == WHERRY_CGROUP_V2 || strcmp(mount->type, "cgroup2") == 0)
+        result = push_unified(plan, mount, namespace != NULL, &layout, cgroup, err);
+    else
         result = push_tree(plan, mount, namespace != NULL, &layout, cgroup, err);
-    } else {
-        unified = new_mount(plan, mount, "cgroup2");
-        if (unified == NULL)
-            result = wherry_error_set(err, ENOMEM, "mount cgroup");
-        else if (namespace == NULL)
-            result = push_bind(plan, unified, cgroup->count > 0 ? cgroup->at[0].path : NULL, err);
-        else
-            wherry_plan_push(plan, wherry_child_mount_filesystem, unified);
-    }
     cgroup_layout_free(&layout);
     return result;
 }

@@ -1,18 +1,13 @@
 /* The steps of a new container's process, in their order; see plan.h. */
 #include "child.h"
 #include "plan.h"
-#include "plan_cgroup_mounts.h"
+#include "plan_mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <string.h>
 #include <sys/mount.h>
-
-static bool is_cgroup(const struct wherry_mount *mount)
-{
-    return !mount->bind && (strcmp(mount->type, "cgroup") == 0 || strcmp(mount->type, "cgroup2") == 0);
-}
 
 /* Whether `path` is the directory `directory`, written in whatever way. */
 static bool names(const char *path, const char *directory)
@@ -24,6 +19,11 @@ static bool names(const char *path, const char *directory)
     return strncmp(path, directory, length) == 0 && path[length + strspn(path + length, "/")] == '\0';
 }
 
+static bool is_below_dev(const char *path)
+{
+    return strncmp(path + strspn(path, "/"), "dev/", 4) == 0;
+}
+
 /* A /dev that is bound from the host is complete, and nothing may be made in it. */
 static bool has_own_dev(const struct wherry_spec *spec)
 {
@@ -32,47 +32,6 @@ static bool has_own_dev(const struct wherry_spec *spec)
             return false;
     }
     return true;
-}
-
-/* Sources are opened by the runtime, before the clone: in a user namespace the way to them may be closed to the child,
- * and a copy of a shared mount is the host's peer only when it is taken in the host's mount namespace. */
-static int open_source(const char *path, bool recursive)
-{
-    return open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive ? (unsigned)AT_RECURSIVE : 0));
-}
-
-/* Without a word about propagation nothing that is mounted on either side shows on the other. */
-static int push_bind(struct wherry_plan *plan, const struct wherry_mount *wanted, struct wherry_error *err)
-{
-    struct wherry_mount *mount = wherry_arena_array(&plan->arena, 1, sizeof(*mount));
-
-    if (mount == NULL)
-        return wherry_error_set(err, ENOMEM, "plan");
-    *mount = *wanted;
-    if (mount->propagation == 0) {
-        mount->propagation = MS_PRIVATE;
-        mount->recursive_propagation = true;
-    }
-    return wherry_plan_push_bind(plan, mount, open_source(mount->source, mount->recursive), err);
-}
-
-static int push_mounts(struct wherry_plan *plan, const struct wherry_spec *spec, struct wherry_cgroup *cgroup,
-                       struct wherry_error *err)
-{
-    for (size_t i = 0; i < spec->mount_count; i++) {
-        const struct wherry_mount *mount = &spec->mounts[i];
-        int result = 0;
-
-        if (mount->bind)
-            result = push_bind(plan, mount, err);
-        else if (is_cgroup(mount))
-            result = wherry_plan_push_cgroup_mount(plan, spec, mount, cgroup, err);
-        else
-            wherry_plan_push(plan, wherry_child_mount_filesystem, mount);
-        if (result < 0)
-            return result;
-    }
-    return 0;
 }
 
 static void push_namespaces(struct wherry_plan *plan, const struct wherry_spec *spec)
@@ -101,22 +60,34 @@ static void push_namespaces(struct wherry_plan *plan, const struct wherry_spec *
         wherry_plan_push(plan, wherry_child_set_domainname, spec->domainname);
 }
 
+/* When /dev and what is in it are mounted. What the configuration says of a device goes before what is so by default.
+ */
+static void push_devices(struct wherry_plan *plan, const struct wherry_spec *spec)
+{
+    bool own = has_own_dev(spec);
+
+    for (size_t i = 0; i < spec->device_count; i++) {
+        const struct wherry_device *device = &spec->devices[i];
+
+        wherry_plan_push(
+            plan, own || !is_below_dev(device->path) ? wherry_child_make_device : wherry_child_check_device, device);
+    }
+    if (own)
+        wherry_plan_push(plan, wherry_child_make_default_devices, NULL);
+}
+
 /* Everything that is mounted, made and hidden below the new root. */
 static int push_filesystem(struct wherry_plan *plan, const struct wherry_spec *spec, struct wherry_cgroup *cgroup,
                            struct wherry_error *err)
 {
-    plan->root_tree = open_source(spec->root_path, true);
+    plan->root_tree = wherry_plan_open_tree(spec->root_path, AT_RECURSIVE);
     if (plan->root_tree < 0)
         return wherry_error_set(err, errno, "root.path: %s", spec->root_path);
     wherry_plan_push(plan, wherry_child_isolate_mounts, NULL);
     wherry_plan_push(plan, wherry_child_attach_root, spec);
-    if (push_mounts(plan, spec, cgroup, err) < 0)
+    if (wherry_plan_push_mounts(plan, spec, cgroup, err) < 0)
         return -1;
-    /* When /dev and what is in it are mounted. */
-    if (has_own_dev(spec))
-        wherry_plan_push(plan, wherry_child_make_default_devices, NULL);
-    for (size_t i = 0; i < spec->device_count; i++)
-        wherry_plan_push(plan, wherry_child_make_device, &spec->devices[i]);
+    push_devices(plan, spec);
     /* Needs the container's devpts, and gives it /dev/console. */
     if (plan->identity.process->terminal)
         wherry_plan_push(plan, wherry_child_open_console, plan->identity.process);
@@ -144,7 +115,8 @@ static void push_seal(struct wherry_plan *plan, const struct wherry_spec *spec)
         wherry_plan_push(plan, wherry_child_make_readonly, spec->readonly_paths[i]);
     for (size_t i = 0; i < spec->masked_count; i++)
         wherry_plan_push(plan, wherry_child_mask_path, spec->masked_paths[i]);
-    /* When nothing has to be made below it any more. */
+    /* When nothing has to be made below them any more. */
+    wherry_plan_push_late_mounts(plan);
     if (spec->root_readonly)
         wherry_plan_push(plan, wherry_child_make_root_readonly, NULL);
     wherry_plan_push(plan, wherry_child_pivot_root, NULL);

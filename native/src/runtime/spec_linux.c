@@ -64,29 +64,30 @@ static int parse_mapping(struct json_object *object, const char *where, struct w
     return 0;
 }
 
-static int parse_mappings(struct json_object *object, const char *key, struct wherry_arena *arena,
-                          struct wherry_id_mappings *mappings, struct wherry_error *err)
+int wherry_spec_parse_mappings(struct json_object *object, const char *where, const char *key,
+                               struct wherry_arena *arena, struct wherry_id_mappings *mappings,
+                               struct wherry_error *err)
 {
     struct json_object *array = NULL;
     size_t count;
     int found;
 
-    found = wherry_json_array(object, "linux", key, &array, err);
+    found = wherry_json_array(object, where, key, &array, err);
     if (found <= 0)
         return found;
     count = json_object_array_length(array);
     /* The kernel takes at most 340 lines, user_namespaces(7). */
     if (count > 340)
-        return wherry_error_set(err, 0, "linux.%s: must be at most 340 mappings", key);
+        return wherry_error_set(err, 0, "%s.%s: must be at most 340 mappings", where, key);
     mappings->items = wherry_arena_array(arena, count, sizeof(*mappings->items));
     if (mappings->items == NULL)
-        return wherry_error_set(err, ENOMEM, "linux.%s", key);
+        return wherry_error_set(err, ENOMEM, "%s.%s", where, key);
     mappings->count = count;
     for (size_t i = 0; i < count; i++) {
-        char where[WHERRY_JSON_WHERE_MAX];
+        char name[WHERRY_JSON_WHERE_MAX];
 
-        snprintf(where, sizeof(where), "linux.%s[%zu]", key, i);
-        if (parse_mapping(json_object_array_get_idx(array, i), where, &mappings->items[i], err) < 0)
+        snprintf(name, sizeof(name), "%s.%s[%zu]", where, key, i);
+        if (parse_mapping(json_object_array_get_idx(array, i), name, &mappings->items[i], err) < 0)
             return -EINVAL;
     }
     return 0;
@@ -95,7 +96,7 @@ static int parse_mappings(struct json_object *object, const char *key, struct wh
 static int parse_device(struct json_object *object, const char *where, struct wherry_device *device,
                         struct wherry_error *err)
 {
-    int64_t major_number = 0, minor_number = 0, mode = 0666, uid = 0, gid = 0;
+    int64_t major_number = -1, minor_number = -1, mode = 0666, uid = 0, gid = 0;
     const char *type = NULL;
 
     if (wherry_json_refuse(object, where, NULL, 0, err) < 0 ||
@@ -111,6 +112,8 @@ static int parse_device(struct json_object *object, const char *where, struct wh
         return wherry_error_set(err, 0, "%s.path: must be an absolute path", where);
     if (type == NULL || strlen(type) != 1 || strchr("cubp", type[0]) == NULL)
         return wherry_error_set(err, 0, "%s.type: %s: must be c, u, b or p", where, type != NULL ? type : "absent");
+    if (type[0] != 'p' && (major_number < 0 || minor_number < 0))
+        return wherry_error_set(err, 0, "%s: must have major and minor", where);
     device->mode = (mode_t)(mode & 07777) | (type[0] == 'b' ? S_IFBLK : type[0] == 'p' ? S_IFIFO : S_IFCHR);
     device->number = type[0] == 'p' ? 0 : makedev((unsigned)major_number, (unsigned)minor_number);
     device->uid = (uid_t)uid;
@@ -272,8 +275,8 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
     if (wherry_json_refuse(object, "linux", refused, WHERRY_COUNT(refused), err) < 0 ||
         parse_namespaces(object, spec, err) < 0 ||
         wherry_execution_domain_parse(object, arena, &spec->domain, err) < 0 ||
-        parse_mappings(object, "uidMappings", arena, &spec->uid_mappings, err) < 0 ||
-        parse_mappings(object, "gidMappings", arena, &spec->gid_mappings, err) < 0 ||
+        wherry_spec_parse_mappings(object, "linux", "uidMappings", arena, &spec->uid_mappings, err) < 0 ||
+        wherry_spec_parse_mappings(object, "linux", "gidMappings", arena, &spec->gid_mappings, err) < 0 ||
         parse_devices(object, spec, err) < 0 || parse_sysctls(object, spec, err) < 0 ||
         parse_root_propagation(object, spec, err) < 0 ||
         wherry_json_string(object, "linux", "cgroupsPath", &spec->cgroups_path, err) < 0 ||

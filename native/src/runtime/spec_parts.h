@@ -17,5 +17,10 @@ int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struc
 int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err);
 
+/* An array of ID mappings, as user namespaces and mounts have them (spec_linux.c). */
+int wherry_spec_parse_mappings(struct json_object *object, const char *where, const char *key,
+                               struct wherry_arena *arena, struct wherry_id_mappings *mappings,
+                               struct wherry_error *err);
+
 /* Checks that run across the parts, when all of them are read. */
 int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *err);

@@ -68,6 +68,21 @@ static int validate_deadline(const struct wherry_spec *spec, struct wherry_error
                             "hooks.startContainer, which the process has to clone");
 }
 
+/* Without mappings of its own an ID-mapped mount takes those of the container: config.md, "Linux mount options". */
+static int validate_idmaps(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    for (size_t i = 0; i < spec->mount_count; i++) {
+        const struct wherry_mount *mount = &spec->mounts[i];
+
+        if (mount->idmapped && mount->uid_mappings.count == 0 && wherry_spec_namespace(spec, CLONE_NEWUSER) == NULL)
+            return wherry_error_set(err, 0,
+                                    "mounts[%zu].options: %s: needs uidMappings and gidMappings, or a user namespace "
+                                    "of the container",
+                                    i, mount->idmap_recursive ? "ridmap" : "idmap");
+    }
+    return 0;
+}
+
 int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *err)
 {
     /* A host's name is never changed for a container's sake. */
@@ -75,7 +90,8 @@ int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *er
         return wherry_error_set(err, 0, "hostname: needs a uts namespace");
     if (spec->domainname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
         return wherry_error_set(err, 0, "domainname: needs a uts namespace");
-    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0 || validate_deadline(spec, err) < 0)
+    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0 || validate_deadline(spec, err) < 0 ||
+        validate_idmaps(spec, err) < 0)
         return -EINVAL;
     return 0;
 }

@@ -92,6 +92,24 @@ class Bundle:
         rest = [one for one in self.linux["namespaces"] if one["type"] != kind]
         self.linux["namespaces"] = [*rest, {"type": kind, "path": path} if path else {"type": kind}]
 
+    def user_namespace(self, start: int = 100000) -> None:
+        """Gives the container a user namespace whose IDs begin at ``start``, and the root file system to its root."""
+        self.namespace("user")
+        self.linux["uidMappings"] = [{"containerID": 0, "hostID": start, "size": 65536}]
+        self.linux["gidMappings"] = [{"containerID": 0, "hostID": start, "size": 65536}]
+        for directory, _, files in os.walk(self.rootfs):
+            for name in [directory, *(f"{directory}/{file}" for file in files)]:
+                os.chown(name, start, start, follow_symlinks=False)
+
+    def without_namespace(self, kind: str) -> None:
+        """Takes a namespace away: the container shares the runtime's."""
+        self.linux["namespaces"] = [one for one in self.linux["namespaces"] if one["type"] != kind]
+
+    def allow(self, *capabilities: str) -> None:
+        """Gives the process exactly these capabilities."""
+        for name in ("bounding", "effective", "permitted"):
+            self.process["capabilities"][name] = list(capabilities)
+
     def shell(self, script: str) -> None:
         """Makes a shell script the container's program."""
         self.process["args"] = ["sh", "-c", script]
@@ -141,6 +159,13 @@ class Runtime:
             self.bundle.shell(script)
         self.bundle.write()
         return self("run", "--bundle", str(self.bundle.path), "once", check=check, **keywords)
+
+    def run_beside(self, before: str, after: str = "") -> subprocess.CompletedProcess[str]:
+        """Runs the container in a mount namespace of the test's own, between two shell scripts on that host."""
+        self.bundle.write()
+        command = " ".join(self.command("run", "-b", str(self.bundle.path), "once"))
+        script = f"set -e; mount --make-rprivate /; {before}\n{command}\n{after}"
+        return subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=SECONDS)
 
     def output(self, script: str, **keywords: Any) -> str:
         """What a shell script prints in a container."""

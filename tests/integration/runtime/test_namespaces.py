@@ -104,10 +104,7 @@ def test_a_kernel_parameter_of_the_host_is_refused(runtime: Runtime, bundle: Bun
 
 
 def test_a_user_namespace_maps_ids(runtime: Runtime, bundle: Bundle) -> None:
-    mapping = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    bundle.namespace("user")
-    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = mapping
-    _give_away(bundle)
+    bundle.user_namespace()
     pid = runtime.start("id -u; id -G; cat /proc/self/uid_map; touch /made; echo > /dev/null && echo null; sleep 1000")
     wait_until(lambda: "null" in runtime.text(), f"the program does not run: {runtime.text()}")
     words = runtime.text().split()
@@ -128,18 +125,9 @@ def test_processes_of_a_cgroup_namespace_see_themselves_at_its_root(runtime: Run
     assert groups == {"/"}
 
 
-def _give_away(bundle: Bundle) -> None:
-    """Lets the root file system belong to the users of a mapping that begins at 100000."""
-    for directory, _, files in os.walk(bundle.rootfs):
-        for name in [directory, *(f"{directory}/{file}" for file in files)]:
-            os.chown(name, 100000, 100000, follow_symlinks=False)
-
-
 @pytest.mark.parametrize("kinds", [["user"], ["user", "pid", "network"]])
 def test_a_user_namespace_is_joined_by_its_path(runtime: Runtime, bundle: Bundle, kinds: list[str]) -> None:
-    bundle.namespace("user")
-    bundle.linux["uidMappings"] = bundle.linux["gidMappings"] = [{"containerID": 0, "hostID": 100000, "size": 65536}]
-    _give_away(bundle)
+    bundle.user_namespace()
     first = runtime.start()
     names = {"user": "user", "pid": "pid", "network": "net"}
     for kind in kinds:
