@@ -1,11 +1,23 @@
-/* Running from a copy of the own program that nobody can change. */
+/* Running from a copy of the own program that nobody can change.
+ *
+ * A process that enters a container can be reached there by /proc/PID/exe; were that the installed program, the
+ * container's root could overwrite it on the host (CVE-2019-5736). */
 #pragma once
 
 #include "wherry/error.h"
 
 /* Returns 0 when this process already runs from a sealed copy; otherwise copies the program into a sealed memfd and
- * executes it with the same arguments and environment, and returns only on failure.
- *
- * A process that enters a container can be reached there by /proc/PID/exe; were that the installed program, the
- * container's root could overwrite it on the host (CVE-2019-5736). */
+ * executes it with the same arguments and environment, and returns only on failure. A caller that starts many
+ * containers may keep such a memfd and execute that: then there is nothing left to copy. */
 int wherry_sealed_copy_enter(char *const argv[], char *const envp[], struct wherry_error *err);
+
+/* The same ahead of the C library, for a process whose initial stack this is (argument count, arguments, NULL,
+ * environment, NULL), when its arguments name a verb that enters a container. Failures are left to
+ * wherry_sealed_copy_enter. Only where WHERRY_SEALED_COPY_EARLY is 1. */
+void wherry_sealed_copy_early(long *stack);
+
+#ifdef __x86_64__
+#define WHERRY_SEALED_COPY_EARLY 1
+#else
+#define WHERRY_SEALED_COPY_EARLY 0
+#endif
