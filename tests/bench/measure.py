@@ -14,14 +14,22 @@ Action = Callable[[], None]
 
 @dataclass(frozen=True)
 class Series:
-    """What one contender took, in milliseconds, run by run."""
+    """What one contender took, in milliseconds, run by run; ``cpu`` where the processor's time was taken too."""
 
     name: str
     milliseconds: tuple[float, ...]
+    cpu: tuple[float, ...] = ()
 
     @property
     def median(self) -> float:
         return statistics.median(self.milliseconds)
+
+    def figures(self) -> str:
+        """Median and minimum, and the same of the processor's time."""
+        text = f"{self.median:9.1f} ms (least {min(self.milliseconds):.1f})"
+        if self.cpu:
+            text += f"  cpu {statistics.median(self.cpu):.1f} ms (least {min(self.cpu):.1f})"
+        return text
 
 
 def command(*argv: str, environment: Mapping[str, str] | None = None) -> Action:
@@ -48,13 +56,17 @@ def in_turn(contenders: Mapping[str, Action], runs: int, warm_up: int = 2) -> li
 
 
 def report(title: str, series: Sequence[Series]) -> None:
-    """Prints a median for each contender, and for all but the first the ratio of the first to it, pair by pair."""
+    """Prints the figures of each, and for all but the first the median ratio of the first to it, pair by pair, with the
+    ratio of the least figures, which a busy machine disturbs less."""
     ours, *others = series
     print(f"\n{title} ({len(ours.milliseconds)} paired runs)")
-    print(f"  {ours.name:<28} {ours.median:9.1f} ms")
+    print(f"  {ours.name:<28} {ours.figures()}")
     for other in others:
         ratios = [mine / theirs for mine, theirs in zip(ours.milliseconds, other.milliseconds, strict=True)]
-        print(f"  {other.name:<28} {other.median:9.1f} ms   ratio {statistics.median(ratios):.2f}")
+        least = min(ours.milliseconds) / min(other.milliseconds)
+        print(
+            f"  {other.name:<28} {other.figures()}   ratio {statistics.median(ratios):.2f} (of the least {least:.2f})"
+        )
 
 
 def proportional_set_size(pid: int) -> int:

@@ -3,9 +3,9 @@
 #include "sealed_copy.h"
 
 #if WHERRY_SEALED_COPY_EARLY
-/* Where the kernel enters the program (Makefile), ahead of the C library's own _start. Of a verb that runs from a sealed
- * copy the C library is then initialised once and not twice: 0.5 ms in a virtual machine, where each of glibc's some 70
- * CPUID instructions traps to the host. */
+/* Where the kernel enters the program (Makefile), ahead of the C library's own _start. Of a verb that runs from a
+ * sealed copy the C library is then initialised once and not twice: 0.5 ms in a virtual machine, where each of glibc's
+ * some 70 CPUID instructions traps to the host. */
 __attribute__((naked, noreturn)) void wherry_runtime_entry(void);
 
 void wherry_runtime_entry(void)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.runtime.harness import PROGRAM, Bundle, Runtime
+
+SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 
 
 @pytest.fixture
@@ -117,6 +120,54 @@ def test_the_program_of_the_runtime_cannot_be_overwritten_from_inside(
     # Executing itself through /proc/self/exe runs the container's own program or fails; never the host's.
     runtime("exec", "kept", "/proc/self/exe", check=False)
     assert hashlib.sha256(PROGRAM.read_bytes()).hexdigest() == before
+
+
+def test_what_enters_a_container_runs_from_a_copy_that_nobody_can_write(
+    runtime: Runtime, bundle: Bundle
+) -> None:  # CVE-2019-5736
+    bundle.process["args"] = ["sh", "-c", "echo inside; read line"]
+    bundle.write()
+    # The name is a verb's too, which must not be taken for one.
+    argv = runtime.command("run", "-b", str(bundle.path), "exec")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"inside\n"
+        program = Path(f"/proc/{process.pid}/exe")
+        assert str(program.readlink()).startswith("/memfd:wherry-runtime")
+        with pytest.raises(OSError, match=r"Text file busy|Operation not permitted"):
+            os.open(program, os.O_WRONLY)
+        copy = os.open(program, os.O_RDONLY)
+        assert runtime.state("exec")["id"] == "exec"
+        process.stdin.write(b"\n")
+    # When nobody executes it any more it is its seals that keep it as it is.
+    writable = os.open(f"/proc/self/fd/{copy}", os.O_WRONLY)
+    with pytest.raises(PermissionError):
+        os.write(writable, b"x")
+    with pytest.raises(PermissionError):
+        os.ftruncate(writable, 0)
+    os.close(writable)
+    os.close(copy)
+
+
+def test_a_caller_may_keep_the_sealed_copy_and_run_that(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.process["args"] = ["cat"]
+    bundle.write()
+    kept = os.memfd_create("kept", os.MFD_ALLOW_SEALING)
+    os.write(kept, PROGRAM.read_bytes())
+    fcntl.fcntl(kept, fcntl.F_ADD_SEALS, SEALS)
+    argv = runtime.command("run", "-b", str(bundle.path), "once")
+    with subprocess.Popen(
+        argv, executable=f"/proc/self/fd/{kept}", pass_fds=[kept], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"inside\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == b"inside\n"
+        # No further copy: the program is the very file that the caller has.
+        assert Path(f"/proc/{process.pid}/exe").stat().st_ino == os.fstat(kept).st_ino
+    os.close(kept)
 
 
 def test_an_image_whose_null_device_is_a_link_does_not_unmask(
