@@ -25,7 +25,7 @@ class Session(Protocol):
 
 
 class Carrier:
-    """One client. ``detach_keys`` are looked for in terminals only, as in Docker; ``framed`` output tells streams apart."""
+    """One client. ``detach_keys`` are looked for in terminals only, as in Docker; ``framed``: streams told apart."""
 
     def __init__(self, stream: Stream, session: Session, *, tty: bool, framed: bool, detach_keys: bytes) -> None:
         self._stream = stream

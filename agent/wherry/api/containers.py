@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from wherry.agent import Agent
 
 LATER = (
-    ("GET", "stats"),
     ("GET", "changes"),
     ("GET", "export"),
     ("GET", "archive"),

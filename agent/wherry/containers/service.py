@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.containers import create, listing, log_reader, observe, processes, removal, runtime_commands
+from wherry.containers import create, listing, log_reader, observe, processes, removal, runtime_commands, statistics
 from wherry.containers.adopt import Adoption, lost_state
 from wherry.containers.attach import AttachHub, AttachSession, Streams
 from wherry.containers.context import Context
@@ -27,6 +27,7 @@ from wherry.containers.model import (
 from wherry.containers.monitor_client import MonitorState
 from wherry.containers.registry import Registry
 from wherry.containers.removal import Remover
+from wherry.containers.statistics import ContainerStats
 from wherry.containers.supervisor import Supervisor
 from wherry.containers.waiting import ExitResult, Waiters
 from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, WherryError
@@ -96,6 +97,10 @@ class Containers:
     def find(self, reference: str) -> Container:
         """The container; ``NotFound`` and, for an ambiguous prefix, ``InvalidParameter``."""
         return self._registry.find(reference)
+
+    def known(self, container_id: str) -> Container | None:
+        """By full id, ``None`` when it is gone."""
+        return self._registry.get(container_id)
 
     def all(self) -> Sequence[Container]:
         """Every container, in no particular order."""
@@ -170,6 +175,10 @@ class Containers:
             return current is None or not current.state.is_running
 
         return log_reader.read(self._context.layout(identity).log, query, ended)
+
+    async def stats(self, container: Container) -> ContainerStats | None:
+        """What it uses at this moment; ``None`` when it does not run."""
+        return await statistics.read(self._context, container)
 
     async def top(self, reference: str, options: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Its processes: titles and rows of ``ps`` with these options."""
