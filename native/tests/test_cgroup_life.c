@@ -23,11 +23,13 @@ static int create(const char *suffix, const char *json, struct wherry_cgroup *cg
 {
     cleanup_json struct json_object *resources = json == NULL ? NULL : parse(json);
     char path[64];
+    int result;
 
     if (geteuid() != 0)
         SKIP("needs root");
     snprintf(path, sizeof(path), "/wherry-test-%d/%s", getpid(), suffix);
-    return wherry_cgroup_create(path, resources, cg, err);
+    result = wherry_cgroup_place(path, cg, err);
+    return result < 0 ? result : wherry_cgroup_make(cg, resources, err);
 }
 
 /* Removes the container's groups, and the parent that create made. */

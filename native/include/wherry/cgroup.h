@@ -32,7 +32,7 @@ enum wherry_cgroup_layout {
 struct wherry_cgroup_directory {
     unsigned controllers; /* bits of enum cgroup_controller, see src/runtime/cgroup_layout.h */
     bool unified;         /* in the v2 tree */
-    bool made;            /* by wherry_cgroup_create in this process, and not found there */
+    bool made;            /* by wherry_cgroup_make in this process, and not found there */
     char *path;           /* absolute, as this process sees it */
     int fd;               /* of the directory, opened at need; -1 until then */
 };
@@ -50,15 +50,20 @@ struct wherry_cgroup {
     }
 
 /*
- * Makes the container's directories and applies `resources` (the OCI linux.resources object, may be NULL) to them.
- * Devices are denied unless a rule or the standard list (null, zero, full, random, urandom, tty, ptmx, pts, and mknod)
- * allows them. A value of 0 for a memory limit, cpu shares, quota or period means "not set", as in other runtimes.
- * An absolute `cgroups_path` hangs below the mount of each hierarchy, a relative one below this process's own group.
- * Directories that exist and hold no process are taken over; one that holds processes is an error (EBUSY). On failure
- * nothing of it remains, `cg` included. All of `resources` is read before anything is made.
+ * Finds where the container's directories will be on each hierarchy, and makes nothing: for a record that is written
+ * before the directories are there. An absolute `cgroups_path` hangs below the mount of each hierarchy, a relative one
+ * below this process's own group.
  */
-int wherry_cgroup_create(const char *cgroups_path, struct json_object *resources, struct wherry_cgroup *cg,
-                         struct wherry_error *err);
+int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, struct wherry_error *err);
+
+/*
+ * Makes the directories of a placed group and applies `resources` (the OCI linux.resources object, may be NULL) to
+ * them. Devices are denied unless a rule or the standard list (null, zero, full, random, urandom, tty, ptmx, pts, and
+ * mknod) allows them. A value of 0 for a memory limit, cpu shares, quota or period means "not set", as in other
+ * runtimes. Directories that exist and hold no process are taken over; one that holds processes is an error (EBUSY). On
+ * failure nothing of it remains, `cg` included. All of `resources` is read before anything is made.
+ */
+int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err);
 
 /* Applies what `resources` names to the existing directories; what it does not name stays as it is. */
 int wherry_cgroup_update(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err);
@@ -95,6 +100,10 @@ int wherry_cgroup_pids(struct wherry_cgroup *cg, pid_t **pids, size_t *count, st
 /* Removes the directories and all below them; what is already gone is no error. Tries again while dying processes keep
  * a directory busy (bounded: 5 s, then EBUSY). */
 int wherry_cgroup_remove(struct wherry_cgroup *cg, struct wherry_error *err);
+
+/* The same for a group that was placed and perhaps made, but that no process of ours was let into: processes that do
+ * not leave within a moment are somebody else's, whose directories stay. */
+int wherry_cgroup_remove_abandoned(struct wherry_cgroup *cg, struct wherry_error *err);
 
 /* What a later process needs to find the directories again, for the state file; NULL when out of memory. */
 struct json_object *wherry_cgroup_save(const struct wherry_cgroup *cg);

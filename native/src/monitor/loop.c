@@ -42,7 +42,8 @@ static int open_listener(struct monitor *monitor, struct wherry_error *err)
     unlinkat(monitor->state_dir, MONITOR_SOCKET, 0);
     if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return wherry_error_set(err, errno, "monitor socket in %s", monitor->options.state_dir);
-    if (listen(fd, BACKLOG) < 0)
+    /* Sockets get all permissions that the mask leaves, of which executing is none of theirs. */
+    if (fchmodat(monitor->state_dir, MONITOR_SOCKET, 0600, 0) < 0 || listen(fd, BACKLOG) < 0)
         return wherry_error_set(err, errno, "monitor socket");
     monitor->listener = (struct source){.kind = SOURCE_LISTENER, .fd = wherry_steal_fd(&fd)};
     return 0;

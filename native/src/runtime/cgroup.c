@@ -136,8 +136,7 @@ static int apply(struct json_object *resources, bool update, struct wherry_cgrou
     return result < 0 ? result : 0;
 }
 
-int wherry_cgroup_create(const char *cgroups_path, struct json_object *resources, struct wherry_cgroup *cg,
-                         struct wherry_error *err)
+int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, struct wherry_error *err)
 {
     cleanup_cgroup_layout struct cgroup_layout layout = CGROUP_LAYOUT_INIT;
     int result = cgroup_layout_read(&layout, err);
@@ -147,8 +146,15 @@ int wherry_cgroup_create(const char *cgroups_path, struct json_object *resources
         result = wherry_error_set(err, ENOENT, "no cgroup file system is mounted");
     if (result >= 0)
         result = cgroup_layout_place(&layout, cgroups_path, NULL, cg, err);
-    if (result >= 0)
-        result = apply(resources, false, cg, err);
+    if (result < 0)
+        wherry_cgroup_free(cg);
+    return result < 0 ? result : 0;
+}
+
+int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err)
+{
+    int result = apply(resources, false, cg, err);
+
     if (result >= 0)
         return 0;
     for (size_t i = 0; i < cg->count; i++) {

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 
 #define REMOVE_US 5000000U
+#define LEAVE_US 1000000U
 #define DEPTH_MAX 64
 
 static int remove_below(int parent, const char *name, unsigned depth);
@@ -64,4 +65,23 @@ int wherry_cgroup_remove(struct wherry_cgroup *cg, struct wherry_error *err)
         }
     }
     return 0;
+}
+
+int wherry_cgroup_remove_abandoned(struct wherry_cgroup *cg, struct wherry_error *err)
+{
+    unsigned waited = 0;
+
+    for (unsigned round = 0;; round++) {
+        cleanup_free pid_t *pids = NULL;
+        size_t count = 0;
+        int result = wherry_cgroup_pids(cg, &pids, &count, err);
+
+        if (result < 0)
+            return result;
+        if (count == 0)
+            return wherry_cgroup_remove(cg, err);
+        if (waited >= LEAVE_US)
+            return 0;
+        waited += cgroup_wait(round);
+    }
 }

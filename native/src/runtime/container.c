@@ -270,14 +270,36 @@ struct json_object *wherry_container_state(const struct wherry_container *contai
     return state;
 }
 
+/* Every file but state.json: also those that a killed runtime had begun to write under a temporary name. */
+static int discard_others(const struct wherry_container *container, struct wherry_error *err)
+{
+    cleanup_closedir DIR *list = NULL;
+    int copy = fcntl(container->directory, F_DUPFD_CLOEXEC, 3);
+
+    list = copy >= 0 ? fdopendir(copy) : NULL;
+    if (list == NULL) {
+        wherry_error_set(err, errno, "list the record of container %s", container->id);
+        if (copy >= 0)
+            close(copy);
+        return -1;
+    }
+    rewinddir(list);
+    for (struct dirent *item; (item = readdir(list)) != NULL;) {
+        if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0 || strcmp(item->d_name, STATE_FILE) == 0)
+            continue;
+        if (unlinkat(container->directory, item->d_name, 0) < 0 && errno != ENOENT)
+            return wherry_error_set(err, errno, "remove %s of container %s", item->d_name, container->id);
+    }
+    return 0;
+}
+
 int wherry_container_discard(struct wherry_container *container, struct wherry_error *err)
 {
-    static const char *const files[] = {WHERRY_CONTAINER_FIFO, "config.json", STATE_FILE};
-
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        if (unlinkat(container->directory, files[i], 0) < 0 && errno != ENOENT)
-            return wherry_error_set(err, errno, "remove %s of container %s", files[i], container->id);
-    }
+    if (discard_others(container, err) < 0)
+        return -1;
+    /* The last, so that one who is killed before it leaves a record that says where everything is. */
+    if (unlinkat(container->directory, STATE_FILE, 0) < 0 && errno != ENOENT)
+        return wherry_error_set(err, errno, "remove %s of container %s", STATE_FILE, container->id);
     if (unlinkat(container->root, container->id, AT_REMOVEDIR) < 0 && errno != ENOENT)
         return wherry_error_set(err, errno, "remove the record of container %s", container->id);
     return 0;

@@ -153,6 +153,17 @@ static int kill_all(struct wherry_container *container, struct wherry_error *err
     return 0;
 }
 
+/* Takes away the groups with all that runs in them. A runtime that was killed before it recorded a process has let none
+ * in: what waits there ends by itself, and what runs there is not ours. */
+static int clear_cgroup(struct wherry_container *container, struct wherry_error *err)
+{
+    if (container->pid == 0)
+        return wherry_cgroup_remove_abandoned(&container->cgroup, err);
+    if (kill_all(container, err) < 0)
+        return -1;
+    return wherry_cgroup_remove(&container->cgroup, err);
+}
+
 int wherry_runtime_delete(const char *root, const char *id, bool force, char warning[WHERRY_WARNING_MAX],
                           struct wherry_error *err)
 {
@@ -167,7 +178,7 @@ int wherry_runtime_delete(const char *root, const char *id, bool force, char war
     if (!force && status != WHERRY_STATUS_STOPPED && status != WHERRY_STATUS_CREATED)
         return wherry_error_set(err, 0, "cannot delete container %s that is not stopped: %s", id,
                                 wherry_status_name(status));
-    if (kill_all(&container, err) < 0 || wherry_cgroup_remove(&container.cgroup, err) < 0)
+    if (clear_cgroup(&container, err) < 0)
         return -1;
     if (container.pid > 0)
         run_hooks(&container, WHERRY_HOOK_POSTSTOP, "poststop", "stopped", 0, warning);

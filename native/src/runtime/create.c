@@ -88,14 +88,22 @@ static int make_fifo(struct creation *creation, struct wherry_error *err)
     return creation->plan.start_fd >= 0 ? 0 : wherry_error_set(err, errno, "open %s", WHERRY_CONTAINER_FIFO);
 }
 
-static int make_cgroup(struct creation *creation, struct wherry_error *err)
+/* The record tells of the groups before they are there, so that `delete` finds what a killed runtime has left. */
+static int place_cgroup(struct creation *creation, struct wherry_error *err)
 {
     char path[WHERRY_CGROUP_NAME_MAX];
+
+    if (wherry_cgroup_name(creation->spec.cgroups_path, creation->container.id, path, err) < 0 ||
+        wherry_cgroup_place(path, &creation->container.cgroup, err) < 0)
+        return -1;
+    return wherry_container_save(&creation->container, err);
+}
+
+static int make_cgroup(struct creation *creation, struct wherry_error *err)
+{
     struct wherry_cgroup *cgroup = &creation->container.cgroup;
 
-    if (wherry_cgroup_name(creation->spec.cgroups_path, creation->container.id, path, err) < 0)
-        return -1;
-    if (wherry_cgroup_create(path, creation->spec.resources, cgroup, err) < 0)
+    if (wherry_cgroup_make(cgroup, creation->spec.resources, err) < 0)
         return -1;
     creation->has_cgroup = true;
     creation->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
@@ -113,8 +121,7 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
         return -1;
     creation->reserved = true;
     if (prepare_identity(creation, err) < 0 || fill_record(creation, err) < 0 ||
-        keep_configuration(creation, err) < 0 || make_cgroup(creation, err) < 0 ||
-        wherry_container_save(&creation->container, err) < 0)
+        keep_configuration(creation, err) < 0 || place_cgroup(creation, err) < 0 || make_cgroup(creation, err) < 0)
         return -1;
     if (wait_for_start && make_fifo(creation, err) < 0)
         return -1;
@@ -161,6 +168,9 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
         wherry_namespaces_map(container->pid, &creation->spec.uid_mappings, &creation->spec.gid_mappings, err) < 0)
         return wherry_error_prefix(err, "linux");
     if (wherry_launch_set_oom_score(container->pid, &creation->spec.process, err) < 0)
+        return -1;
+    /* Recorded before it does anything: from its "created" on it lives without this process, whatever becomes of it. */
+    if (wherry_container_save(container, err) < 0)
         return -1;
     return wherry_launch_admit(&creation->launch, err);
 }

@@ -93,8 +93,11 @@ int wherry_launch_clone_in_user(struct wherry_launch *launch, int sync_fd, int c
         args.cgroup = (uint64_t)launch->cgroup_fd;
     }
     between = syscall(SYS_clone3, &args, sizeof(args));
-    if (between == 0)
+    if (between == 0) {
+        /* Held here too, the runtime's end would never be seen to close. */
+        close(sync_fd);
         go_between(launch, child_fd);
+    }
     if (between < 0)
         return wherry_error_set(err, errno, "make a process in the user namespace");
     result = receive_cloned(sync_fd, &launch->pid, err);
