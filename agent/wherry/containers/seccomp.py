@@ -1,8 +1,9 @@
 """The default seccomp profile, and what ``--security-opt seccomp=`` gives in its place, as OCI ``linux.seccomp``.
 
 Default-deny: what is not allowed fails with EPERM. The lists are in ``seccomp_calls.py``; here are the calls whose
-arguments decide, and clone3, whose arguments lie in memory where a filter cannot look: it answers ENOSYS, so that
-libraries fall back to clone, whose flags can be checked (seccomp(2), "Caveats").
+arguments decide, and those whose arguments lie in memory where a filter cannot look (seccomp(2), "Caveats"): clone3
+answers ENOSYS, so that libraries fall back to clone, whose flags can be checked; so does socketcall, the older way to
+sockets of 32-bit programs, by which they would reach the address families that socket refuses.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ def default_profile(capabilities: Iterable[str], machine: str | None = None) -> 
         "defaultErrnoRet": errno.EPERM,
         "architectures": list(ARCHITECTURES.get(machine, ())),
         "syscalls": [
+            {"names": ["socketcall"], "action": ERRNO, "errnoRet": errno.ENOSYS},
             {"names": list(allowed), "action": ALLOW},
             *_socket_rules(),
             *_personality_rules(),

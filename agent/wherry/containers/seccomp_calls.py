@@ -59,7 +59,7 @@ WAITING = _words(
 NETWORK = _words(
     """
     accept accept4 bind connect getpeername getsockname getsockopt listen recv recvfrom recvmmsg recvmmsg_time64
-    recvmsg send sendmmsg sendmsg sendto setsockopt shutdown socketcall socketpair
+    recvmsg send sendmmsg sendmsg sendto setsockopt shutdown socketpair
     """
 )
 
