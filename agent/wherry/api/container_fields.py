@@ -254,6 +254,7 @@ HOST_FIELDS = (
     Field("ExtraHosts", "extra_hosts", j.texts, j.to_list_or_null),
     Field("GroupAdd", "group_add", j.texts, j.to_list_or_null),
     Field("IpcMode", "ipc_mode", j.text),
+    Field("Links", "links", j.texts, j.to_list_or_null),
     Field("OomScoreAdj", "oom_score_adj", j.number),
     Field("PidMode", "pid_mode", j.text),
     Field("Privileged", "privileged", j.flag),
@@ -290,7 +291,6 @@ NEUTRAL_HOST_VALUES: dict[str, tuple[Any, ...]] = {
 
 NEUTRAL_HOST_DEFAULTS: dict[str, Any] = {
     "Cgroup": "",
-    "Links": None,
     "UsernsMode": "",
     "DeviceRequests": None,
     "CpuCount": 0,

@@ -36,7 +36,7 @@ def inspect(containers: Containers, container: Container, sizes: tuple[int, int]
         "ProcessLabel": "",
         "AppArmorProfile": "",
         "ExecIDs": containers.execs.of_container(container.id) or None,
-        "HostConfig": {**NEUTRAL_HOST_DEFAULTS, **write_fields(HOST_FIELDS, container.host_config)},
+        "HostConfig": {**NEUTRAL_HOST_DEFAULTS, **_host_config(containers, container)},
         "GraphDriver": {"Name": "overlay2", "Data": containers.overlay_of(container)},
         "Mounts": [_mount(point) for point in container.mounts if point.type != "tmpfs"],
         "Config": _config(container),
@@ -47,12 +47,16 @@ def inspect(containers: Containers, container: Container, sizes: tuple[int, int]
     return body
 
 
+def _host_config(containers: Containers, container: Container) -> dict[str, Any]:
+    return {**write_fields(HOST_FIELDS, container.host_config), "Links": containers.links_of(container)}
+
+
 def summary(containers: Containers, container: Container, sizes: tuple[int, int] | None = None) -> dict[str, Any]:
     """An entry of ``GET /containers/json``."""
     sandbox = containers.sandbox(container)
     body: dict[str, Any] = {
         "Id": container.id,
-        "Names": [f"/{container.name}"],
+        "Names": [f"/{name}" for name in containers.names_of(container)],
         "Image": container.config.image,
         "ImageID": container.image_id,
         "Command": " ".join((container.path, *container.args)),

@@ -211,7 +211,7 @@ def register(router: Router) -> None:
     }
     for verb, handler in verbs.items():
         router.add("POST", f"/containers/{{name}}/{verb}", handler)
-    router.add("DELETE", "/containers/{name}", remove)
+    router.add("DELETE", "/containers/{name:path}", remove)  # a link is called PARENT/ALIAS
     for method, what in LATER:
         router.add(method, f"/containers/{{name}}/{what}", _later(what))
     router.add("POST", "/commit", commit)

@@ -6,11 +6,11 @@ import json
 import shutil
 import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wherry.containers import host_files, identity, rootfs, storage
+from wherry.containers import host_files, identity, links, rootfs, storage
 from wherry.containers.context import Context
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.model import Container, ExecRequest, MountPoint
@@ -84,9 +84,11 @@ def write(
     layout.run.mkdir(mode=PRIVATE_MODE, parents=True)
     storage.prepare(layout, mounts)
     who = identity.resolve(container.config.user, container.host_config.group_add, identity.reader_of(layout.rootfs))
-    files = _write_files(context, container, sandbox, shared)
+    linked = links.targets(context, container)
+    files = _write_files(context, container, sandbox, shared, linked)
     inputs = _inputs(context, replace(container, mounts=mounts), who, sandbox.netns_path or "host", shared)
-    document = bundle.build(replace(inputs, files=files))
+    told = tuple(links.environment(container, linked))
+    document = bundle.build(replace(inputs, files=files, link_environment=told))
     layout.config.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
     return layout.run
 
@@ -109,7 +111,17 @@ def exec_process(context: Context, container: Container, request: ExecRequest) -
     user = request.user or container.config.user
     groups = () if request.user else container.host_config.group_add
     who = identity.resolve(user, groups, identity.reader_of(layout.rootfs))
-    return bundle.build_exec(_inputs(context, container, who, "", Shared()), request)
+    told = tuple(links.environment(container, links.running(context, container)))
+    return bundle.build_exec(replace(_inputs(context, container, who, "", Shared()), link_environment=told), request)
+
+
+def tell_parents(context: Context, container: Container) -> None:
+    """Brings the address of a container that has started into /etc/hosts of those that link to it; blocks."""
+    address = links.address_of(context, container)
+    for parent, link in links.parents(context.registry, container.id):
+        if parent.state.is_running and address:
+            names = links.Linked(link, container, address).names
+            host_files.set_address(context.layout(parent.id).hosts, names, address)
 
 
 def _inputs(
@@ -141,15 +153,19 @@ def _own_or_host(mode: str) -> str:
     return "host" if mode == "host" else ""
 
 
-def _write_files(context: Context, container: Container, sandbox: Sandbox, shared: Shared) -> Mapping[str, Path]:
+def _write_files(
+    context: Context, container: Container, sandbox: Sandbox, shared: Shared, linked: Sequence[links.Linked]
+) -> Mapping[str, Path]:
     """Files of /etc by their place in the container; with a joined network they are the other container's."""
     layout = context.layout((shared.network_of or container).id)
     if shared.network_of is None:
-        _write_own_files(context, container, sandbox, layout)
+        _write_own_files(context, container, sandbox, layout, linked)
     return {"/etc/hosts": layout.hosts, "/etc/hostname": layout.hostname, "/etc/resolv.conf": layout.resolv_conf}
 
 
-def _write_own_files(context: Context, container: Container, sandbox: Sandbox, layout: ContainerLayout) -> None:
+def _write_own_files(
+    context: Context, container: Container, sandbox: Sandbox, layout: ContainerLayout, linked: Sequence[links.Linked]
+) -> None:
     config, host_config = container.config, container.host_config
     extra = [
         host_files.split_extra_host(text, f"HostConfig.ExtraHosts[{index}]")
@@ -158,6 +174,7 @@ def _write_own_files(context: Context, container: Container, sandbox: Sandbox, l
     resolved = [
         (name, _host_gateway(context) if address == host_files.HOST_GATEWAY else address) for name, address in extra
     ]
+    resolved += links.hosts_entries(linked)
     own = [address for endpoint in sandbox.endpoints for address in (endpoint.address4, endpoint.address6) if address]
     layout.hostname.write_text(f"{config.hostname}\n", encoding="utf-8")
     layout.hosts.write_text(host_files.hosts(resolved, own, config.hostname, config.domainname), encoding="utf-8")

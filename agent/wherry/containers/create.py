@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.containers import health_config, merge, rootfs, storage, times, validate
+from wherry.containers import health_config, links, merge, rootfs, storage, times, validate
 from wherry.containers.context import Context
 from wherry.containers.model import (
     Container,
@@ -37,6 +37,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     host_config = _with_defaults(context.config, request.host_config)
     validate.check_log_config(host_config.log_config)
     _check_references(context, host_config)
+    linked = links.resolve(context.registry, host_config)
     container = Container(
         id=new_id(),
         name=context.registry.free_name(request.name),
@@ -48,6 +49,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
         host_config=host_config,
         networking=_networking(request.networking, config, host_config),
         mounts=(),
+        links=linked,
     )
     container = _with_hostname(container)
     context.registry.add(container)

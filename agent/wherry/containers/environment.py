@@ -18,12 +18,17 @@ def merge_with_image(given: Sequence[str], image: Sequence[str]) -> tuple[str, .
     return (*given, *(entry for entry in image if _name(entry) not in names))
 
 
-def process_environment(config: ContainerConfig, hostname: str, home: str, extra: Iterable[str] = ()) -> list[str]:
-    """The variables of the first process (and, with ``extra``, of an exec): PATH, HOSTNAME, TERM, the rest, HOME."""
+def process_environment(
+    config: ContainerConfig, hostname: str, home: str, linked: Iterable[str] = (), extra: Iterable[str] = ()
+) -> list[str]:
+    """The variables of the first process (and, with ``extra``, of an exec).
+
+    PATH, HOSTNAME, TERM, what the links tell, the container's own, HOME: the later one of two counts.
+    """
     variables = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if config.tty:
         variables["TERM"] = "xterm"
-    for entry in (*config.env, *extra):
+    for entry in (*linked, *config.env, *extra):
         name, equals, value = entry.partition("=")
         if equals:
             variables[name] = value

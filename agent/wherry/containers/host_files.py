@@ -44,6 +44,14 @@ def hosts(extra: Sequence[tuple[str, str]], own: Sequence[str], hostname: str, d
     return LOCAL_HOSTS + "".join(lines)
 
 
+def set_address(file: Path, names: str, address: str) -> None:
+    """Gives the line of these names another address; the file is written in place, because it is mounted as it is."""
+    lines = file.read_text(encoding="utf-8").splitlines(keepends=True)
+    changed = [f"{address}\t{names}\n" if line.partition("\t")[2].strip() == names else line for line in lines]
+    if changed != lines:
+        file.write_text("".join(changed), encoding="utf-8")
+
+
 def resolv_conf(servers: Sequence[str], search: Sequence[str], options: Sequence[str], *, host_network: bool) -> str:
     """The file: what was given, else the host's own.
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from wherry.aio import in_thread
-from wherry.containers import bundles, failures, ports, rootfs, runtime_commands, signals, storage, validate
+from wherry.containers import bundles, failures, links, ports, rootfs, runtime_commands, signals, storage, validate
 from wherry.containers.context import Context
 from wherry.containers.model import (
     DEFAULT_STOP_TIMEOUT,
@@ -101,6 +101,8 @@ class Lifecycle:
         await self._supervisor.launch(container, bundle)
         await self._before_run(container)
         await self._supervisor.run(container)
+        if next(links.parents(self._registry, container.id), None) is not None:
+            await in_thread(bundles.tell_parents, context, container)
 
     def _attachment(self, container: Container) -> Attachment:
         mode = container.host_config.network_mode

@@ -221,6 +221,7 @@ class HostConfig:
     extra_hosts: tuple[str, ...] = ()
     group_add: tuple[str, ...] = ()
     ipc_mode: str = ""
+    links: tuple[str, ...] = ()
     oom_score_adj: int = 0
     pid_mode: str = ""
     privileged: bool = False
@@ -337,6 +338,14 @@ class ContainerState:
 
 
 @dataclass(frozen=True)
+class Link:
+    """Another container of the default network, known by a further name."""
+
+    container_id: str
+    alias: str
+
+
+@dataclass(frozen=True)
 class Container:
     """One container: what was asked, with the image's defaults merged in, and its state.
 
@@ -355,6 +364,7 @@ class Container:
     mounts: tuple[MountPoint, ...]
     state: ContainerState = ContainerState()
     removing: bool = False
+    links: tuple[Link, ...] = ()
 
     @property
     def short_id(self) -> str:

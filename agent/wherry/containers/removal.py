@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from wherry.aio import in_thread
-from wherry.containers import rootfs, storage, times
+from wherry.containers import links, rootfs, storage, times
 from wherry.containers.attach import AttachHub
 from wherry.containers.context import Context
 from wherry.containers.lifecycle import Lifecycle, release
@@ -34,7 +34,10 @@ class Remover:
     async def remove(self, reference: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         """Removes a stopped container, with ``force`` a running one too; ``volumes`` takes its anonymous ones along."""
         if link:
-            raise InvalidParameter("links are not supported", field="link", value="true")
+            parent, gone = links.find(self._registry, reference)
+            kept = tuple(one for one in parent.links if one != gone)
+            self._registry.change(replace(parent, links=kept))
+            return
         container = self._registry.find(reference)
         if container.removing:
             raise Conflict(f"removal of container {reference} is already in progress")

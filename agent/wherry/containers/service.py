@@ -9,7 +9,17 @@ from dataclasses import dataclass, replace
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.containers import create, listing, log_reader, observe, processes, removal, runtime_commands, statistics
+from wherry.containers import (
+    create,
+    links,
+    listing,
+    log_reader,
+    observe,
+    processes,
+    removal,
+    runtime_commands,
+    statistics,
+)
 from wherry.containers.adopt import Adoption, lost_state
 from wherry.containers.attach import AttachHub, AttachSession, Streams
 from wherry.containers.context import Context
@@ -113,6 +123,15 @@ class Containers:
         return listing.select(
             self._registry, filters or {}, everything=everything, limit=limit, image_id=self._image_id
         )
+
+    def links_of(self, container: Container) -> Sequence[str] | None:
+        """Its links in the form of an inspect, ``None`` when it has none."""
+        return links.shown(self._registry, container)
+
+    def names_of(self, container: Container) -> Sequence[str]:
+        """Its name, and those by which others link to it (``parent/alias``)."""
+        linked = links.parents(self._registry, container.id)
+        return [container.name, *(f"{parent.name}/{link.alias}" for parent, link in linked)]
 
     def sandbox(self, container: Container) -> Sandbox | None:
         """Its network as it is now."""

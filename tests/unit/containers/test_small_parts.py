@@ -167,7 +167,7 @@ def test_nothing_to_run_is_refused() -> None:
 def test_environment_of_image_and_request() -> None:
     merged = merge.with_image_defaults(ContainerConfig(env=("A=2", "GONE")), ImageConfig(env=("A=1", "B=1", "GONE=1")))
     assert merged.env == ("A=2", "GONE", "B=1")
-    variables = process_environment(merged, "box", "/root", ("C=3",))
+    variables = process_environment(merged, "box", "/root", extra=("C=3",))
     assert variables[2:] == ["A=2", "B=1", "C=3", "HOME=/root"]
 
 

@@ -38,3 +38,4 @@ class BundleInputs:
     shm: Path | None = None
     hostname: str = ""
     swap_accounting: bool = True
+    link_environment: tuple[str, ...] = ()

@@ -30,7 +30,7 @@ def build_process(inputs: BundleInputs, security: SecurityOptions, bounding: Seq
         "terminal": config.tty,
         "user": _user(inputs.identity),
         "args": [container.path, *container.args],
-        "env": process_environment(config, inputs.hostname, inputs.identity.home),
+        "env": process_environment(config, inputs.hostname, inputs.identity.home, inputs.link_environment),
         "cwd": config.working_dir or "/",
         "capabilities": capabilities.oci_sets(bounding, inputs.identity.uid),
         "noNewPrivileges": security.no_new_privileges,
@@ -56,7 +56,9 @@ def build_exec_process(
         "terminal": request.tty,
         "user": _user(inputs.identity),
         "args": list(request.command),
-        "env": process_environment(config, inputs.hostname, inputs.identity.home, (*terminal, *request.env)),
+        "env": process_environment(
+            config, inputs.hostname, inputs.identity.home, inputs.link_environment, (*terminal, *request.env)
+        ),
         "cwd": request.working_dir or config.working_dir or "/",
         "capabilities": capabilities.oci_sets(bounding, inputs.identity.uid, privileged_user=request.privileged),
         "noNewPrivileges": security.no_new_privileges,
