@@ -122,7 +122,7 @@ struct wherry_namespace {
     const char *path; /* NULL: a new one */
 };
 
-#define WHERRY_NAMESPACES_MAX 7
+#define WHERRY_NAMESPACES_MAX 8
 
 struct wherry_device {
     const char *path; /* absolute, in the container */
@@ -137,6 +137,15 @@ struct wherry_sysctl {
     const char *value;
     char *path; /* below /proc/sys */
 };
+
+/* By how much a clock of a new time namespace is ahead of the host's, time_namespaces(7). */
+struct wherry_clock_offset {
+    const char *clock; /* "monotonic" or "boottime" */
+    int64_t seconds;
+    uint32_t nanoseconds;
+};
+
+#define WHERRY_CLOCKS 2
 
 /* linux.memoryPolicy, as set_mempolicy(2) takes it. */
 struct wherry_memory_policy {
@@ -179,6 +188,8 @@ struct wherry_spec {
     uint64_t root_propagation; /* MS_SHARED, MS_SLAVE, …; 0: not said */
     bool root_propagation_recursive;
     struct wherry_execution_domain domain;
+    struct wherry_clock_offset clock_offsets[WHERRY_CLOCKS];
+    size_t clock_offset_count;
 };
 
 /* Reads `bundle`/config.json. Relative host paths in it are taken from the bundle, as the specification says. */

@@ -52,7 +52,7 @@ static struct json_object *enabled(bool value)
 
 static struct json_object *linux_features(void)
 {
-    static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "user", "uts"};
+    static const char *const namespaces[] = {"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"};
     static const struct {
         const char *name;
         bool value;

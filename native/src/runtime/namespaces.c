@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/sched.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +17,7 @@ int wherry_namespaces_clone_flags(const struct wherry_spec *spec)
     int flags = 0;
 
     for (size_t i = 0; i < spec->namespace_count; i++) {
-        if (spec->namespaces[i].path == NULL && spec->namespaces[i].flag != CLONE_NEWCGROUP)
+        if (spec->namespaces[i].path == NULL && (spec->namespaces[i].flag & (CLONE_NEWCGROUP | CLONE_NEWTIME)) == 0)
             flags |= spec->namespaces[i].flag;
     }
     return flags;
@@ -42,6 +44,8 @@ static const char *proc_name(int flag)
         return "/proc/self/ns/ipc";
     case CLONE_NEWUTS:
         return "/proc/self/ns/uts";
+    case CLONE_NEWTIME:
+        return "/proc/self/ns/time";
     default:
         return "/proc/self/ns/cgroup";
     }
@@ -63,6 +67,38 @@ static int join(const struct wherry_namespace *namespace, struct wherry_namespac
     return 0;
 }
 
+/* The clocks can be set until the first process is in the namespace, time_namespaces(7). */
+static int set_clocks(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    char text[256];
+    size_t used = 0;
+
+    if (spec->clock_offset_count == 0)
+        return 0;
+    for (size_t i = 0; i < spec->clock_offset_count; i++) {
+        const struct wherry_clock_offset *offset = &spec->clock_offsets[i];
+
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s %" PRId64 " %u\n", offset->clock,
+                                 offset->seconds, offset->nanoseconds);
+    }
+    return wherry_file_write(AT_FDCWD, "/proc/self/timens_offsets", text, err) < 0
+               ? wherry_error_prefix(err, "linux.timeOffsets")
+               : 0;
+}
+
+/* The runtime itself stays in its own: what it makes is for its children. */
+static int make_time(const struct wherry_spec *spec, struct wherry_namespaces_own *own, struct wherry_error *err)
+{
+    cleanup_close int back = open(proc_name(CLONE_NEWTIME), O_RDONLY | O_CLOEXEC);
+
+    if (back < 0)
+        return wherry_error_set(err, errno, "open own time namespace");
+    if (unshare(CLONE_NEWTIME) < 0)
+        return wherry_error_set(err, errno, "make a time namespace");
+    own->fds[own->count++] = wherry_steal_fd(&back);
+    return set_clocks(spec, err);
+}
+
 int wherry_namespaces_join(const struct wherry_spec *spec, struct wherry_namespaces_own *own, struct wherry_error *err)
 {
     struct wherry_error ignored;
@@ -70,10 +106,15 @@ int wherry_namespaces_join(const struct wherry_spec *spec, struct wherry_namespa
     own->count = 0;
     for (size_t i = 0; i < spec->namespace_count; i++) {
         const struct wherry_namespace *namespace = &spec->namespaces[i];
+        int result;
 
-        if (namespace->path == NULL || namespace->flag == CLONE_NEWNS || namespace->flag == CLONE_NEWUSER)
+        if (namespace->flag == CLONE_NEWNS || namespace->flag == CLONE_NEWUSER)
             continue;
-        if (join(namespace, own, err) < 0) {
+        if (namespace->path != NULL)
+            result = join(namespace, own, err);
+        else
+            result = namespace->flag == CLONE_NEWTIME ? make_time(spec, own, err) : 0;
+        if (result < 0) {
             wherry_namespaces_leave(own, &ignored);
             return -1;
         }

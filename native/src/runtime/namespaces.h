@@ -5,7 +5,7 @@
 #include "wherry/spec.h"
 
 /* CLONE_NEW* for clone3: the new namespaces, except a cgroup namespace, whose root is where its maker is and which the
- * child makes itself when it is in its cgroup. */
+ * child makes itself when it is in its cgroup, and a time namespace, whose clocks are set before anybody is in it. */
 int wherry_namespaces_clone_flags(const struct wherry_spec *spec);
 
 /* All CLONE_NEW* of the container, new and joined. */
@@ -18,8 +18,8 @@ struct wherry_namespaces_own {
     size_t count;
 };
 
-/* Joins those that the spec gives by path, except user and mount ones, so that the process that is cloned next is born
- * in them; what is needed to come back is kept in `own`. */
+/* Joins those that the spec gives by path, except user and mount ones, and makes a new time namespace with its clocks,
+ * so that the process that is cloned next is born in them; what is needed to come back is kept in `own`. */
 int wherry_namespaces_join(const struct wherry_spec *spec, struct wherry_namespaces_own *own, struct wherry_error *err);
 
 /* Comes back, and closes what `own` holds. */

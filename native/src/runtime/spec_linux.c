@@ -20,8 +20,9 @@ static int parse_namespace(struct json_object *object, const char *where, struct
     static const struct {
         const char *name;
         int flag;
-    } types[] = {{"pid", CLONE_NEWPID}, {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},     {"ipc", CLONE_NEWIPC},
-                 {"uts", CLONE_NEWUTS}, {"user", CLONE_NEWUSER},   {"cgroup", CLONE_NEWCGROUP}};
+    } types[] = {{"pid", CLONE_NEWPID},       {"network", CLONE_NEWNET}, {"mount", CLONE_NEWNS},
+                 {"ipc", CLONE_NEWIPC},       {"uts", CLONE_NEWUTS},     {"user", CLONE_NEWUSER},
+                 {"cgroup", CLONE_NEWCGROUP}, {"time", CLONE_NEWTIME}};
     struct wherry_namespace *namespace;
     const char *type = NULL, *path = NULL;
 
@@ -42,7 +43,7 @@ static int parse_namespace(struct json_object *object, const char *where, struct
         namespace->path = path != NULL && path[0] != '\0' ? path : NULL;
         return 0;
     }
-    return wherry_error_set(err, 0, "%s.type: %s: must be pid, network, mount, ipc, uts, user or cgroup", where,
+    return wherry_error_set(err, 0, "%s.type: %s: must be pid, network, mount, ipc, uts, user, cgroup or time", where,
                             type != NULL ? type : "absent");
 }
 
@@ -263,7 +264,7 @@ static int parse_namespaces(struct json_object *object, struct wherry_spec *spec
 
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
 {
-    static const char *const refused[] = {"intelRdt", "netDevices", "timeOffsets"};
+    static const char *const refused[] = {"intelRdt", "netDevices"};
     struct json_object *object = NULL;
     struct wherry_arena *arena = &spec->arena;
     const char *label = NULL;
@@ -275,6 +276,7 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
     if (wherry_json_refuse(object, "linux", refused, WHERRY_COUNT(refused), err) < 0 ||
         parse_namespaces(object, spec, err) < 0 ||
         wherry_execution_domain_parse(object, arena, &spec->domain, err) < 0 ||
+        wherry_spec_parse_time(object, spec, err) < 0 ||
         wherry_spec_parse_mappings(object, "linux", "uidMappings", arena, &spec->uid_mappings, err) < 0 ||
         wherry_spec_parse_mappings(object, "linux", "gidMappings", arena, &spec->gid_mappings, err) < 0 ||
         parse_devices(object, spec, err) < 0 || parse_sysctls(object, spec, err) < 0 ||

@@ -55,6 +55,13 @@ static int validate_user_namespace(const struct wherry_spec *spec, struct wherry
     return 0;
 }
 
+static int validate_time(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    if (spec->clock_offset_count == 0 || is_new(spec, CLONE_NEWTIME))
+        return 0;
+    return wherry_error_set(err, 0, "linux.timeOffsets: only for a new time namespace, and there is none");
+}
+
 /* sched(7): a process with a deadline cannot clone, and so not run a hook, unless its children do without. */
 static int validate_deadline(const struct wherry_spec *spec, struct wherry_error *err)
 {
@@ -90,8 +97,8 @@ int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *er
         return wherry_error_set(err, 0, "hostname: needs a uts namespace");
     if (spec->domainname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
         return wherry_error_set(err, 0, "domainname: needs a uts namespace");
-    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0 || validate_deadline(spec, err) < 0 ||
-        validate_idmaps(spec, err) < 0)
+    if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0 || validate_time(spec, err) < 0 ||
+        validate_deadline(spec, err) < 0 || validate_idmaps(spec, err) < 0)
         return -EINVAL;
     return 0;
 }

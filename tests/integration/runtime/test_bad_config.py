@@ -38,7 +38,7 @@ CASES: list[tuple[str, object, str]] = [
     ("process.rlimits", [{"type": "RLIMIT_ODD", "soft": 1, "hard": 1}], "RLIMIT_ODD"),
     ("process.user.username", "root", "process.user.username: not supported"),
     ("process.user.umask", 0o1000, "process.user.umask"),
-    ("linux.namespaces", [{"type": "time"}], "linux.namespaces[0].type: time"),
+    ("linux.namespaces", [{"type": "odd"}], "linux.namespaces[0].type: odd: must be pid, network"),
     ("linux.namespaces", [{"type": "uts"}], "linux.namespaces: must contain a mount namespace"),
     ("linux.namespaces", [{"type": "mount"}, {"type": "mount"}], "linux.namespaces[1].type: mount: named twice"),
     ("linux.namespaces.0.path", "relative", "linux.namespaces[0].path"),
@@ -50,7 +50,10 @@ CASES: list[tuple[str, object, str]] = [
     ("linux.rootfsPropagation", "public", "linux.rootfsPropagation: public"),
     ("linux.mountLabel", "x:y", "linux.mountLabel"),
     ("linux.intelRdt", {}, "linux.intelRdt: not supported"),
-    ("linux.timeOffsets", {}, "linux.timeOffsets: not supported"),
+    ("linux.timeOffsets", {"monotonic": {}}, "linux.timeOffsets: only for a new time namespace"),
+    ("linux.timeOffsets", {"realtime": {}}, "linux.timeOffsets.realtime: no such clock, must be monotonic or boottime"),
+    ("linux.timeOffsets", {"monotonic": {"nanosecs": 10**9}}, "linux.timeOffsets.monotonic.nanosecs: 1000000000"),
+    ("linux.timeOffsets", {"boottime": {"secs": "1"}}, "linux.timeOffsets.boottime.secs: must be an integer"),
     ("linux.netDevices", {}, "linux.netDevices: not supported"),
     ("linux.maskedPaths", "x", "linux.maskedPaths: must be an array"),
     ("linux.resources", [], "linux.resources: must be an object"),
@@ -144,7 +147,7 @@ def test_the_command_line_refuses_what_it_does_not_know(runtime: Runtime, argume
 
 def test_features_and_version_are_told(runtime: Runtime) -> None:
     features = json.loads(runtime("features").stdout)
-    assert features["linux"]["namespaces"] == ["cgroup", "ipc", "mount", "network", "pid", "user", "uts"]
+    assert features["linux"]["namespaces"] == ["cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"]
     assert "CAP_SYS_ADMIN" in features["linux"]["capabilities"]
     assert runtime("--version").stdout.startswith("wherry-runtime version ")
 
