@@ -37,6 +37,7 @@ struct wherry_container {
     pid_t pid;  /* 0 until there is a process */
     uint64_t pid_start;
     int namespaces; /* CLONE_NEW* that its processes live in */
+    unsigned hooks; /* the kinds of hooks that it has, 1 << enum wherry_hook_kind */
     struct wherry_cgroup cgroup;
 };
 
@@ -46,6 +47,7 @@ struct wherry_container {
     }
 
 #define WHERRY_CONTAINER_FIFO "exec.fifo"
+#define WHERRY_CONTAINER_START_REPORT "start.report"
 
 /* Compiled filters, beside the containers: no container can have a name that begins with a dot. */
 #define WHERRY_CONTAINER_SECCOMP_CACHE ".seccomp"

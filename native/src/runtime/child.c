@@ -2,6 +2,7 @@
 #include "child.h"
 
 #include "message.h"
+#include "start_report.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -29,8 +30,10 @@ void wherry_child_run(const struct wherry_plan *plan, int sync_fd)
     for (size_t i = 0; i < plan->count; i++) {
         if (plan->operations[i].step(&child, plan->operations[i].subject, &err) >= 0)
             continue;
-        if (wherry_message_send(sync_fd, WHERRY_MESSAGE_FAILED, 0, &err) < 0) {
-            /* The runtime has gone after "created": the container's own standard error is what is left to say it on. */
+        wherry_start_report_failure(plan->report, &err);
+        if (wherry_message_send(sync_fd, WHERRY_MESSAGE_FAILED, 0, &err) < 0 && plan->report == NULL) {
+            /* The runtime has gone after "created", and the one that starts it asks nothing: the container's own
+             * standard error is what is left to say it on. */
             ssize_t ignored = write(STDERR_FILENO, err.message, __builtin_strlen(err.message));
 
             ignored += write(STDERR_FILENO, "\n", 1);

@@ -2,6 +2,7 @@
 #include "child.h"
 #include "home.h"
 #include "message.h"
+#include "start_report.h"
 #include "wherry/cleanup.h"
 #include "wherry/paths.h"
 
@@ -285,6 +286,7 @@ int wherry_child_execute(struct wherry_child *child, const void *subject, struct
     /* Every descriptor of the runtime is close-on-exec by itself; this is for the one that somebody forgets
      * (CVE-2024-21626). Kernels before 5.11 do not know the flag. */
     syscall(SYS_close_range, 3 + child->plan->preserved_fds, ~0u, CLOSE_RANGE_CLOEXEC);
+    wherry_start_report_executing(child->plan->report);
     execve(child->program, (char *const *)identity->process->args, identity->environment);
     return wherry_error_set(err, errno, "exec %s", child->program);
 }

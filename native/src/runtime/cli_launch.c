@@ -12,6 +12,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+static void log_warning(const struct wherry_cli *cli, const char *warning)
+{
+    if (warning[0] != '\0')
+        wherry_cli_log(cli, "warning", warning);
+}
+
 struct launch_arguments {
     struct wherry_launch_options options;
     const char *bundle;
@@ -94,14 +100,13 @@ int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struc
     struct launch_arguments arguments = {.bundle = "."};
     struct wherry_launch_result result = {0};
     char bundle[PATH_MAX];
+    int code;
 
     if (read_arguments(&arguments, argc, argv, options, ":b:", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
         return -1;
-    if (wherry_runtime_create(&arguments.options, arguments.id, &result, err) < 0)
-        return -1;
-    if (result.warning[0] != '\0')
-        wherry_cli_log(cli, "warning", result.warning);
-    return 0;
+    code = wherry_runtime_create(&arguments.options, arguments.id, &result, err);
+    log_warning(cli, result.warning);
+    return code;
 }
 
 static int run_in_foreground(const struct wherry_cli *cli, struct launch_arguments *arguments, struct wherry_error *err)
@@ -116,20 +121,18 @@ static int run_in_foreground(const struct wherry_cli *cli, struct launch_argumen
     if (!served && wherry_terminal_prepare(&terminal, err) < 0)
         return -1;
     arguments->options.console_fd = served ? 0 : terminal.sender;
-    if (wherry_runtime_run(&arguments->options, arguments->id, &result, err) < 0) {
+    status = wherry_runtime_run(&arguments->options, arguments->id, &result, err);
+    log_warning(cli, result.warning);
+    if (status < 0) {
         wherry_terminal_leave(&terminal);
         return -1;
     }
-    if (result.warning[0] != '\0')
-        wherry_cli_log(cli, "warning", result.warning);
     status = wherry_terminal_attend(&terminal, result.terminal && !served, result.pid, err);
-
     if (status < 0 || arguments->keep)
         return status;
     if (wherry_runtime_delete(cli->root, arguments->id, true, warning, err) < 0)
         return -1;
-    if (warning[0] != '\0')
-        wherry_cli_log(cli, "warning", warning);
+    log_warning(cli, warning);
     return status;
 }
 
@@ -147,28 +150,26 @@ int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct w
     struct launch_arguments arguments = {.bundle = "."};
     struct wherry_launch_result result = {0};
     char bundle[PATH_MAX];
+    int code;
 
     if (read_arguments(&arguments, argc, argv, options, ":b:d", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
         return -1;
     if (!arguments.detach)
         return run_in_foreground(cli, &arguments, err);
-    if (wherry_runtime_run(&arguments.options, arguments.id, &result, err) < 0)
-        return -1;
-    if (result.warning[0] != '\0')
-        wherry_cli_log(cli, "warning", result.warning);
-    return 0;
+    code = wherry_runtime_run(&arguments.options, arguments.id, &result, err);
+    log_warning(cli, result.warning);
+    return code;
 }
 
 int wherry_cli_start(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     static const struct option options[] = {{0}};
     char warning[WHERRY_WARNING_MAX] = "";
+    int result;
 
     if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, "ID", err) < 0)
         return -1;
-    if (wherry_runtime_start(cli->root, argv[optind], warning, err) < 0)
-        return -1;
-    if (warning[0] != '\0')
-        wherry_cli_log(cli, "warning", warning);
-    return 0;
+    result = wherry_runtime_start(cli->root, argv[optind], warning, err);
+    log_warning(cli, warning);
+    return result;
 }

@@ -107,7 +107,7 @@ static int take_record(struct wherry_container *container, struct json_object *r
 {
     const char *bundle = "", *version = "1.0.2", *rootfs = "", *created = "";
     struct json_object *cgroup = NULL, *annotations = NULL;
-    int64_t pid = 0, start = 0, namespaces = 0;
+    int64_t pid = 0, start = 0, namespaces = 0, hooks = 0;
 
     if (wherry_json_string(record, "", "bundle", &bundle, err) < 0 ||
         wherry_json_string(record, "", "ociVersion", &version, err) < 0 ||
@@ -116,6 +116,7 @@ static int take_record(struct wherry_container *container, struct json_object *r
         wherry_json_integer(record, "", "pid", 0, INT32_MAX, &pid, err) < 0 ||
         wherry_json_integer(record, "", "pidStart", 0, INT64_MAX, &start, err) < 0 ||
         wherry_json_integer(record, "", "namespaces", 0, INT64_MAX, &namespaces, err) < 0 ||
+        wherry_json_integer(record, "", "hooks", 0, UINT32_MAX, &hooks, err) < 0 ||
         wherry_json_bool(record, "", "ready", &container->ready, err) < 0 ||
         wherry_json_object(record, "", "cgroup", &cgroup, err) < 0 ||
         wherry_json_object(record, "", "annotations", &annotations, err) < 0)
@@ -128,6 +129,7 @@ static int take_record(struct wherry_container *container, struct json_object *r
     container->pid = (pid_t)pid;
     container->pid_start = (uint64_t)start;
     container->namespaces = (int)namespaces;
+    container->hooks = (unsigned)hooks;
     if (container->bundle == NULL || container->oci_version == NULL || container->rootfs == NULL ||
         container->created == NULL)
         return wherry_error_set(err, ENOMEM, "%s", STATE_FILE);
@@ -205,6 +207,7 @@ int wherry_container_save(const struct wherry_container *container, struct wherr
     add_common(record, container);
     json_object_object_add(record, "pidStart", json_object_new_int64((int64_t)container->pid_start));
     json_object_object_add(record, "namespaces", json_object_new_int64(container->namespaces));
+    json_object_object_add(record, "hooks", json_object_new_int64(container->hooks));
     json_object_object_add(record, "ready", json_object_new_boolean(container->ready));
     json_object_object_add(record, "cgroup", wherry_cgroup_save(&container->cgroup));
     text = json_object_to_json_string_length(record, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);

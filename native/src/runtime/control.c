@@ -1,5 +1,6 @@
 /* The verbs start, kill, delete, pause, resume and update; see wherry/runtime.h. */
 #include "hooks.h"
+#include "start_report.h"
 #include "state_text.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
@@ -33,25 +34,26 @@ static int load_spec(const struct wherry_container *container, struct wherry_spe
     return wherry_spec_parse(document, container->bundle, spec, err);
 }
 
-/* The hooks after start and stop: that they cannot be run, or fail, is told and stops nothing. */
-static void run_hooks(const struct wherry_container *container, enum wherry_hook_kind kind, const char *name,
-                      const char *status, pid_t pid, char warning[WHERRY_WARNING_MAX])
+static bool has_hooks(const struct wherry_container *container, enum wherry_hook_kind kind)
 {
+    return (container->hooks & 1U << kind) != 0;
+}
+
+/* The poststop hooks, which run when the container is gone. That they cannot be run, or fail, is told and stops
+ * nothing.
+ */
+static void run_poststop_hooks(const struct wherry_container *container, const struct wherry_spec *spec,
+                               char warning[WHERRY_WARNING_MAX])
+{
+    struct wherry_arena arena = WHERRY_ARENA_INIT;
     struct wherry_error err = WHERRY_ERROR_INIT;
     struct wherry_state_text text;
-    struct wherry_spec spec;
 
-    if (load_spec(container, &spec, &err) < 0) {
+    if (wherry_state_text_prepare(container, &arena, &text, &err) < 0)
         snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, err.message);
-        return;
-    }
-    if (spec.hooks[kind].count > 0) {
-        if (wherry_state_text_prepare(container, &spec.arena, &text, &err) < 0)
-            snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, err.message);
-        else
-            wherry_hooks_run_each(&spec.hooks[kind], name, &text, status, pid, warning);
-    }
-    wherry_spec_free(&spec);
+    else
+        wherry_hooks_run_each(&spec->hooks[WHERRY_HOOK_POSTSTOP], "poststop", &text, "stopped", 0, warning);
+    wherry_arena_free(&arena);
 }
 
 static int refuse_start(const struct wherry_container *container, struct wherry_error *err)
@@ -64,31 +66,6 @@ static int refuse_start(const struct wherry_container *container, struct wherry_
     default:
         return wherry_error_set(err, 0, "cannot start an already running container");
     }
-}
-
-int wherry_runtime_start(const char *root, const char *id, char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
-{
-    cleanup_container struct wherry_container container;
-    cleanup_close int fifo = -1;
-
-    warning[0] = '\0';
-    if (wherry_container_open(root, id, &container, err) < 0)
-        return -1;
-    if (wherry_container_status(&container) != WHERRY_STATUS_CREATED)
-        return refuse_start(&container, err);
-    /* Without a reader this fails at once: the process is gone, or has been started. */
-    fifo = openat(container.directory, WHERRY_CONTAINER_FIFO, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
-    if (fifo < 0)
-        return errno == ENXIO || errno == ENOENT ? refuse_start(&container, err)
-                                                 : wherry_error_set(err, errno, "open %s", WHERRY_CONTAINER_FIFO);
-    /* Of two who start at the same time, the one that removes the name goes on. */
-    if (unlinkat(container.directory, WHERRY_CONTAINER_FIFO, 0) < 0)
-        return errno == ENOENT ? refuse_start(&container, err)
-                               : wherry_error_set(err, errno, "remove %s", WHERRY_CONTAINER_FIFO);
-    if (write(fifo, "0", 1) != 1)
-        return wherry_error_set(err, errno, "start container %s", id);
-    run_hooks(&container, WHERRY_HOOK_POSTSTART, "poststart", "running", container.pid, warning);
-    return 0;
 }
 
 /* A descriptor of the container's process, surely of that one: what it refers to was alive with the recorded start time
@@ -164,6 +141,101 @@ static int clear_cgroup(struct wherry_container *container, struct wherry_error 
     return wherry_cgroup_remove(&container->cgroup, err);
 }
 
+/* Kills what there is, removes the rest, and runs the poststop hooks: the end of every container. */
+static int destroy(struct wherry_container *container, char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
+{
+    bool hooked = container->pid > 0 && has_hooks(container, WHERRY_HOOK_POSTSTOP);
+    struct wherry_error unread = WHERRY_ERROR_INIT;
+    struct wherry_spec spec;
+
+    if (clear_cgroup(container, err) < 0)
+        return -1;
+    /* Read while there is a record; run when there is none any more, as the specification wants it. */
+    if (hooked && load_spec(container, &spec, &unread) < 0) {
+        snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, unread.message);
+        hooked = false;
+    }
+    if (wherry_container_discard(container, err) < 0) {
+        if (hooked)
+            wherry_spec_free(&spec);
+        return -1;
+    }
+    if (hooked) {
+        run_poststop_hooks(container, &spec, warning);
+        wherry_spec_free(&spec);
+    }
+    return 0;
+}
+
+static int run_poststart_hooks(const struct wherry_container *container, char warning[WHERRY_WARNING_MAX],
+                               struct wherry_error *err)
+{
+    const struct wherry_hooks *hooks;
+    struct wherry_state_text text;
+    struct wherry_spec spec;
+    int result;
+
+    if (load_spec(container, &spec, err) < 0)
+        return -1;
+    hooks = &spec.hooks[WHERRY_HOOK_POSTSTART];
+    result = wherry_state_text_prepare(container, &spec.arena, &text, err);
+    if (result == 0 && wherry_hooks_poststart_must_succeed(spec.oci_version))
+        result = wherry_hooks_run(hooks, "poststart", &text, "running", container->pid, err);
+    else if (result == 0)
+        wherry_hooks_run_each(hooks, "poststart", &text, "running", container->pid, warning);
+    wherry_spec_free(&spec);
+    return result;
+}
+
+/* Waits until the process, whose end of the FIFO is close-on-exec, has executed its program; then its poststart hooks
+ * are due. */
+static int follow_start(const struct wherry_container *container, int fifo, char warning[WHERRY_WARNING_MAX],
+                        struct wherry_error *err)
+{
+    struct pollfd poll_fd = {.fd = fifo};
+
+    while (poll(&poll_fd, 1, -1) < 0) {
+        if (errno != EINTR)
+            return wherry_error_set(err, errno, "wait for the program of container %s", container->id);
+    }
+    if (wherry_start_report_read(container->directory, err) < 0)
+        return -1;
+    unlinkat(container->directory, WHERRY_CONTAINER_START_REPORT, 0);
+    return has_hooks(container, WHERRY_HOOK_POSTSTART) ? run_poststart_hooks(container, warning, err) : 0;
+}
+
+int wherry_runtime_start(const char *root, const char *id, char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
+{
+    cleanup_container struct wherry_container container;
+    cleanup_close int fifo = -1;
+    struct wherry_error later = WHERRY_ERROR_INIT;
+
+    warning[0] = '\0';
+    if (wherry_container_open(root, id, &container, err) < 0)
+        return -1;
+    if (wherry_container_status(&container) != WHERRY_STATUS_CREATED)
+        return refuse_start(&container, err);
+    /* Without a reader this fails at once: the process is gone, or has been started. */
+    fifo = openat(container.directory, WHERRY_CONTAINER_FIFO, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    if (fifo < 0)
+        return errno == ENXIO || errno == ENOENT ? refuse_start(&container, err)
+                                                 : wherry_error_set(err, errno, "open %s", WHERRY_CONTAINER_FIFO);
+    /* Of two who start at the same time, the one that removes the name goes on. */
+    if (unlinkat(container.directory, WHERRY_CONTAINER_FIFO, 0) < 0)
+        return errno == ENOENT ? refuse_start(&container, err)
+                               : wherry_error_set(err, errno, "remove %s", WHERRY_CONTAINER_FIFO);
+    if (write(fifo, "0", 1) != 1)
+        return wherry_error_set(err, errno, "start container %s", id);
+    if (!has_hooks(&container, WHERRY_HOOK_START_CONTAINER) && !has_hooks(&container, WHERRY_HOOK_POSTSTART))
+        return 0;
+    if (follow_start(&container, fifo, warning, err) == 0)
+        return 0;
+    /* runtime.md, "Lifecycle", steps 7 and 9: stop the container and go on with its destruction. */
+    if (destroy(&container, warning, &later) < 0)
+        snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, later.message);
+    return -1;
+}
+
 int wherry_runtime_delete(const char *root, const char *id, bool force, char warning[WHERRY_WARNING_MAX],
                           struct wherry_error *err)
 {
@@ -178,11 +250,7 @@ int wherry_runtime_delete(const char *root, const char *id, bool force, char war
     if (!force && status != WHERRY_STATUS_STOPPED && status != WHERRY_STATUS_CREATED)
         return wherry_error_set(err, 0, "cannot delete container %s that is not stopped: %s", id,
                                 wherry_status_name(status));
-    if (clear_cgroup(&container, err) < 0)
-        return -1;
-    if (container.pid > 0)
-        run_hooks(&container, WHERRY_HOOK_POSTSTOP, "poststop", "stopped", 0, warning);
-    return wherry_container_discard(&container, err);
+    return destroy(&container, warning, err);
 }
 
 static int require_running(const struct wherry_container *container, bool paused_too, struct wherry_error *err)

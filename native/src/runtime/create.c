@@ -3,6 +3,7 @@
 #include "hooks.h"
 #include "launch.h"
 #include "namespaces.h"
+#include "start_report.h"
 #include "state_text.h"
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
@@ -24,7 +25,7 @@ struct creation {
     struct wherry_launch launch;
     bool reserved;   /* the record exists */
     bool has_cgroup; /* the cgroup exists */
-    bool hooked;     /* hooks have run, so that the poststop ones are due */
+    bool hooked;     /* hooks may have run, so that the poststop ones are due */
 };
 
 /* Reads the configuration, before anything is made. */
@@ -72,6 +73,7 @@ static int fill_record(struct creation *creation, struct wherry_error *err)
     container->rootfs = strdup(spec->root_path != NULL ? spec->root_path : "");
     container->annotations = json_object_get(spec->annotations);
     container->namespaces = wherry_namespaces_all_flags(spec);
+    container->hooks = wherry_hooks_kinds(spec);
     if (container->bundle == NULL || container->oci_version == NULL || container->rootfs == NULL)
         return wherry_error_set(err, ENOMEM, "state.json");
     return 0;
@@ -80,8 +82,12 @@ static int fill_record(struct creation *creation, struct wherry_error *err)
 /* The FIFO is opened for reading here, which does not wait for a writer, and handed to the child. */
 static int make_fifo(struct creation *creation, struct wherry_error *err)
 {
+    unsigned waited_for = 1U << WHERRY_HOOK_START_CONTAINER | 1U << WHERRY_HOOK_POSTSTART;
     int directory = creation->container.directory;
 
+    if ((creation->container.hooks & waited_for) != 0 &&
+        wherry_start_report_make(directory, &creation->plan.report, err) < 0)
+        return -1;
     if (mkfifoat(directory, WHERRY_CONTAINER_FIFO, 0600) < 0)
         return wherry_error_set(err, errno, "make %s", WHERRY_CONTAINER_FIFO);
     creation->plan.start_fd = openat(directory, WHERRY_CONTAINER_FIFO, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
@@ -180,7 +186,6 @@ static int run_hooks(struct creation *creation, struct wherry_error *err)
     const struct wherry_hooks *hooks = creation->spec.hooks;
     int result;
 
-    creation->hooked = true;
     if (wherry_hooks_run(&hooks[WHERRY_HOOK_PRESTART], "prestart", &creation->plan.state, "creating",
                          creation->launch.pid, err) < 0 ||
         wherry_hooks_run(&hooks[WHERRY_HOOK_CREATE_RUNTIME], "createRuntime", &creation->plan.state, "creating",
@@ -194,6 +199,7 @@ static int converse(struct creation *creation, struct wherry_error *err)
 {
     const struct wherry_hooks *hooks = creation->spec.hooks;
 
+    creation->hooked = true;
     if (hooks[WHERRY_HOOK_PRESTART].count + hooks[WHERRY_HOOK_CREATE_RUNTIME].count > 0) {
         if (wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_RUN_HOOKS, err) < 0 || run_hooks(creation, err) < 0)
             return -1;
@@ -203,18 +209,19 @@ static int converse(struct creation *creation, struct wherry_error *err)
     return wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_CREATED, err);
 }
 
+/* The hooks come last, when nothing is left of the container (runtime.md, "Lifecycle", steps 12 and 13). */
 static void undo(struct creation *creation, char warning[WHERRY_WARNING_MAX])
 {
     struct wherry_error ignored;
 
     wherry_launch_abort(&creation->launch);
-    if (creation->hooked)
-        wherry_hooks_run_each(&creation->spec.hooks[WHERRY_HOOK_POSTSTOP], "poststop", &creation->plan.state, "stopped",
-                              0, warning);
     if (creation->has_cgroup)
         wherry_cgroup_remove(&creation->container.cgroup, &ignored);
     if (creation->reserved)
         wherry_container_discard(&creation->container, &ignored);
+    if (creation->hooked)
+        wherry_hooks_run_each(&creation->spec.hooks[WHERRY_HOOK_POSTSTOP], "poststop", &creation->plan.state, "stopped",
+                              0, warning);
 }
 
 static void end(struct creation *creation)
@@ -253,6 +260,16 @@ static void describe_warnings(const struct creation *creation, char text[WHERRY_
         snprintf(text + used, WHERRY_WARNING_MAX - used, "%s%s", used > 0 ? "; " : "", cgroup);
 }
 
+static int run_poststart_hooks(struct creation *creation, char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
+{
+    const struct wherry_hooks *hooks = &creation->spec.hooks[WHERRY_HOOK_POSTSTART];
+
+    if (wherry_hooks_poststart_must_succeed(creation->spec.oci_version))
+        return wherry_hooks_run(hooks, "poststart", &creation->plan.state, "running", creation->launch.pid, err);
+    wherry_hooks_run_each(hooks, "poststart", &creation->plan.state, "running", creation->launch.pid, warning);
+    return 0;
+}
+
 static int launch(const struct wherry_launch_options *options, const char *id, bool wait_for_start,
                   struct wherry_launch_result *result, struct wherry_error *err)
 {
@@ -260,15 +277,14 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
         .options = options, .container = WHERRY_CONTAINER_INIT, .plan = WHERRY_PLAN_INIT, .launch = WHERRY_LAUNCH_INIT};
     int outcome = create(&creation, id, wait_for_start, err);
 
+    describe_warnings(&creation, result->warning);
     /* Without a start to wait for, the next thing to hear is the silence of exec, or why it failed. */
     if (outcome == 0 && !wait_for_start)
         outcome = wherry_launch_expect(&creation.launch, 0, err);
-    describe_warnings(&creation, result->warning);
+    if (outcome == 0 && !wait_for_start)
+        outcome = run_poststart_hooks(&creation, result->warning, err);
     if (outcome < 0)
         undo(&creation, result->warning);
-    else if (!wait_for_start)
-        wherry_hooks_run_each(&creation.spec.hooks[WHERRY_HOOK_POSTSTART], "poststart", &creation.plan.state, "running",
-                              creation.launch.pid, result->warning);
     result->pid = creation.launch.pid;
     result->terminal = creation.spec.process.terminal;
     end(&creation);

@@ -3,9 +3,11 @@
 
 #include "child.h"
 #include "priorities.h"
+#include "start_report.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *subject)
@@ -118,6 +120,8 @@ void wherry_plan_free(struct wherry_plan *plan)
     close_fd(plan->root_tree);
     close_fd(plan->idmap_fd);
     close_fd(plan->start_fd);
+    if (plan->report != NULL)
+        munmap(plan->report, sizeof(*plan->report));
     close_fd(plan->console_socket);
     close_fd(plan->pidfd);
     wherry_seccomp_free(&plan->identity.seccomp);

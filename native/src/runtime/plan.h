@@ -21,6 +21,7 @@
 struct wherry_child;
 struct wherry_planned_bind;
 struct wherry_planned_filesystem;
+struct wherry_start_report;
 
 typedef int wherry_step(struct wherry_child *child, const void *subject, struct wherry_error *err);
 
@@ -57,10 +58,11 @@ struct wherry_plan {
     struct wherry_planned_bind *binds;               /* all of them */
     struct wherry_planned_filesystem *late_readonly; /* those that become read-only in the end */
     int root_tree;                                   /* a detached copy of the root file system; -1 for exec */
-    int idmap_fd;       /* the container's ID mappings, for mounts that want them; -1 until one does */
-    int start_fd;       /* the FIFO on which `start` releases the process; -1: at once */
-    int console_socket; /* where the terminal's master goes; -1: no terminal */
-    int pidfd;          /* exec: the container's process */
+    int idmap_fd;                       /* the container's ID mappings, for mounts that want them; -1 until one does */
+    struct wherry_start_report *report; /* for who starts it; NULL: nobody asks */
+    int start_fd;                       /* the FIFO on which `start` releases the process; -1: at once */
+    int console_socket;                 /* where the terminal's master goes; -1: no terminal */
+    int pidfd;                          /* exec: the container's process */
     int cgroup_fds[WHERRY_CGROUP_HIERARCHIES_MAX];
     size_t cgroup_fd_count;
     unsigned preserved_fds;

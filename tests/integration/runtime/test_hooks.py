@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -80,13 +81,63 @@ def test_a_hook_that_fails_undoes_the_creation(runtime: Runtime, bundle: Bundle,
     assert not (runtime.root / "kept").exists()
 
 
-def test_a_start_hook_that_fails_keeps_the_program_from_running(runtime: Runtime, bundle: Bundle) -> None:
-    bundle.config["hooks"] = {"startContainer": [_hook("exit 3")]}
+def test_a_start_hook_that_fails_ends_the_container(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.config["hooks"] = {"startContainer": [_hook("exit 3")], "poststop": [_hook(f"touch {tmp_path}/stopped")]}
     bundle.shell("echo ran")
     runtime.create()
-    runtime("start", "kept", check=False)
-    wait_until(lambda: runtime.state()["status"] == "stopped", "it does not stop")
+    done = runtime("start", "kept", check=False)
+    assert done.returncode == 1
+    assert "startContainer hook /bin/sh: exit status 3" in done.stderr
+    assert "does not exist" in runtime("state", "kept", check=False).stderr
+    assert (tmp_path / "stopped").exists()
     assert "ran" not in runtime.text()
+
+
+def test_a_container_that_is_killed_in_its_start_hook_is_told_by_start(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["hooks"] = {"startContainer": [_hook("touch /begun; exec sleep 1000")]}
+    runtime.create()
+    start = subprocess.Popen(runtime.command("start", "kept"), stderr=subprocess.PIPE, text=True)
+    wait_until((bundle.rootfs / "begun").exists, "the hook does not run")
+    runtime("kill", "kept", "KILL")
+    _, errors = start.communicate(timeout=20)
+    assert start.returncode == 1
+    assert "ended while it was being started" in errors
+
+
+def test_hooks_run_one_after_the_other_in_the_order_of_the_specification(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    log.touch()
+    bundle.mount("/log", str(log))
+    bundle.config["hooks"] = {
+        kind: [_hook(f"echo {kind}{i} >> {'/log' if kind == 'startContainer' else log}") for i in (1, 2)]
+        for kind in reversed(KINDS)
+    }
+    runtime.run("echo program >> /log; sleep 0.2")
+    words = log.read_text().split()
+    assert words[:8] == [f"{kind}{i}" for kind in KINDS[:4] for i in (1, 2)]
+    assert sorted(words[8:11]) == ["poststart1", "poststart2", "program"]
+    assert words[11:] == ["poststop1", "poststop2"]
+
+
+def test_poststart_hooks_find_the_program_running(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    script = f"pid=$(sed 's/.*\"pid\":\\([0-9]*\\).*/\\1/'); tr '\\0' ' ' < /proc/$pid/cmdline > {tmp_path}/found"
+    bundle.config["hooks"] = {"startContainer": [_hook("sleep 0.3")], "poststart": [_hook(script)]}
+    bundle.process["args"] = ["sleep", "1000"]
+    runtime.create()
+    runtime("start", "kept")
+    assert (tmp_path / "found").read_text() == "sleep 1000 "
+
+
+def test_poststop_hooks_run_when_nothing_is_left_of_the_container(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path
+) -> None:
+    words = " ".join(f"'{word}'" for word in runtime.command("state", "kept"))
+    bundle.config["hooks"] = {"poststop": [_hook(f"{words} > {tmp_path}/out 2> {tmp_path}/errors; true")]}
+    runtime.start()
+    runtime("delete", "--force", "kept")
+    assert "container kept does not exist" in (tmp_path / "errors").read_text()
 
 
 def test_a_hook_that_takes_too_long_is_killed(runtime: Runtime, bundle: Bundle) -> None:
@@ -95,6 +146,21 @@ def test_a_hook_that_takes_too_long_is_killed(runtime: Runtime, bundle: Bundle) 
     done = runtime.create(check=False)
     assert "killed after 1 seconds" in done.stderr
     assert time.monotonic() - begin < 5
+
+
+def test_the_time_of_a_hook_runs_while_it_does_not_read_its_input(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["annotations"] = {"long": "x" * 200000}
+    bundle.config["hooks"] = {"createRuntime": [_hook("exec sleep 1000", timeout=1)]}
+    assert "killed after 1 seconds" in runtime.create(check=False).stderr
+
+
+def test_what_a_hook_has_started_ends_with_its_time(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    script = f"sleep 1000 & echo $! > {tmp_path}/pid; wait"
+    bundle.config["hooks"] = {"createRuntime": [_hook(script, timeout=1)]}
+    assert "killed after 1 seconds" in runtime.create(check=False).stderr
+    pid = int((tmp_path / "pid").read_text())
+    wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not Path(f"/proc/{pid}/cmdline").read_bytes(),
+               "it runs on")  # fmt: skip
 
 
 def test_a_hook_that_does_not_read_its_input_is_no_failure(runtime: Runtime, bundle: Bundle) -> None:
@@ -131,11 +197,52 @@ def test_a_malformed_hook_is_refused_by_name(runtime: Runtime, bundle: Bundle, h
     assert "hooks.prestart[0]" in runtime.create(check=False).stderr
 
 
-def test_a_poststart_hook_that_fails_is_told_and_stops_nothing(
-    runtime: Runtime, bundle: Bundle, tmp_path: Path
+@pytest.mark.parametrize("version", ["1.0.2", "1.2.0"])
+def test_a_poststart_hook_that_fails_was_a_warning_until_version_1_2_0(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, version: str
 ) -> None:
+    bundle.config["ociVersion"] = version
     bundle.config["hooks"] = {"poststart": [_hook("exit 3"), _hook(f"touch {tmp_path}/second")]}
     runtime.start()
     assert runtime.state()["status"] == "running"
     assert (tmp_path / "second").exists()
     assert "poststart hook /bin/sh: exit status 3" in runtime.log.read_text()
+
+
+@pytest.mark.parametrize("version", ["1.2.1", "1.3.0"])
+def test_a_poststart_hook_that_fails_ends_the_container_since_version_1_2_1(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, version: str
+) -> None:
+    bundle.config["ociVersion"] = version
+    bundle.config["hooks"] = {
+        "poststart": [_hook("exit 3"), _hook(f"touch {tmp_path}/second")],
+        "poststop": [_hook(f"echo >> {tmp_path}/stopped")],
+    }
+    bundle.shell("sleep 1000")
+    runtime.create()
+    done = runtime("start", "kept", check=False)
+    assert done.returncode == 1
+    assert "poststart hook /bin/sh: exit status 3" in done.stderr
+    assert "does not exist" in runtime("state", "kept", check=False).stderr
+    done = runtime.run(check=False)
+    assert done.returncode == 1
+    assert "poststart hook /bin/sh: exit status 3" in done.stderr
+    assert not (tmp_path / "second").exists()
+    assert (tmp_path / "stopped").read_text() == "\n\n"
+
+
+@pytest.mark.parametrize("kind", ["createContainer", "startContainer"])
+def test_poststop_hooks_follow_the_failure_of_any_hook(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, kind: str
+) -> None:
+    bundle.config["hooks"] = {kind: [_hook("exit 3")], "poststop": [_hook(f"touch {tmp_path}/stopped")]}
+    done = runtime.run("true", check=False)
+    assert f"{kind} hook /bin/sh: exit status 3" in done.stderr
+    assert (tmp_path / "stopped").exists()
+
+
+def test_a_configuration_that_cannot_be_had_runs_no_hook(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
+    bundle.config["hooks"] = {kind: [_hook(f"touch {tmp_path}/{kind}.ran")] for kind in KINDS}
+    bundle.linux["cgroupsPath"] = "/../x"
+    assert runtime.create(check=False).returncode == 1
+    assert list(tmp_path.glob("*.ran")) == []

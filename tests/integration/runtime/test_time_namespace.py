@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ DAY = 86400
 
 def _boottime(text: str) -> float:
     """The first number of a container's /proc/uptime."""
-    return float(text.split()[0])
+    return float(text.split(maxsplit=1)[0])
 
 
 def test_a_container_has_a_time_namespace_of_its_own_with_its_clocks(runtime: Runtime, bundle: Bundle) -> None:
@@ -74,7 +73,7 @@ def test_a_time_namespace_is_joined_by_its_path(runtime: Runtime, bundle: Bundle
         path = f"/proc/{holder.pid}/ns/time_for_children"
         bundle.namespace("time", path)
         namespace, uptime = runtime.output("readlink /proc/self/ns/time; cat /proc/uptime").splitlines()
-        assert namespace == os.readlink(path).replace("time_for_children", "time")
+        assert namespace == str(Path(path).readlink()).replace("time_for_children", "time")
         assert _boottime(uptime) > 3 * DAY
     finally:
         holder.kill()
