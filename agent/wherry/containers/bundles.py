@@ -82,7 +82,7 @@ def write(
     layout = context.layout(container.id)
     shutil.rmtree(layout.run, ignore_errors=True)
     layout.run.mkdir(mode=PRIVATE_MODE, parents=True)
-    storage.prepare(layout, mounts)
+    mounts = storage.prepare(layout, mounts)
     who = identity.resolve(container.config.user, container.host_config.group_add, identity.reader_of(layout.rootfs))
     linked = links.targets(context, container)
     files = _write_files(context, container, sandbox, shared, linked)

@@ -36,6 +36,11 @@ class ContainerLayout:
         return self.data / "rootfs"
 
     @property
+    def parts(self) -> Path:
+        """Where parts of volumes are mounted by themselves while it runs."""
+        return self.data / "parts"
+
+    @property
     def upper(self) -> Path:
         """What the container wrote."""
         return self.data / "upper"

@@ -139,6 +139,7 @@ class MountPoint:
     rw: bool = True
     propagation: str = ""
     recursive: bool = True
+    read_only_below: bool = True
     subpath: str = ""
     anonymous: bool = False
     copy_up: bool = False

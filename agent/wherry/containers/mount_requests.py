@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from wherry.containers.model import HostConfig, MountPoint, MountSpec
+from wherry.containers.model import BindOptions, HostConfig, MountPoint, MountSpec
 from wherry.containers.registry import NAME_FORM
 from wherry.errors import InvalidParameter
 
@@ -145,13 +145,14 @@ def _bind_mount(mount: MountSpec) -> MountPoint:
     if options and options.propagation and options.propagation not in PROPAGATIONS:
         raise InvalidParameter(f'invalid mount config for type "bind": invalid propagation mode: {options.propagation}')
     if options and options.read_only_force_recursive:
-        raise InvalidParameter("is not supported", field="BindOptions.ReadOnlyForceRecursive", value="true")
+        _check_forced(mount, options)
     return MountPoint(
         "bind",
         "",
         posixpath.normpath(mount.source),
         propagation=(options.propagation if options else "") or "rprivate",
         recursive=not (options and options.non_recursive),
+        read_only_below=not (options and options.read_only_non_recursive),
         create_source=bool(options and options.create_mountpoint),
     )
 
@@ -161,8 +162,10 @@ def _volume_mount(mount: MountSpec) -> MountPoint:
         _check_volume_name(mount.source)
     options = mount.volume
     subpath = options.subpath if options else ""
-    if subpath:
-        raise InvalidParameter("is not supported", field="VolumeOptions.Subpath", value=subpath)
+    if subpath and (not mount.source or subpath.startswith("/") or ".." in subpath.split("/")):
+        raise InvalidParameter(
+            'invalid mount config for type "volume": subpath must be a relative path within a named volume'
+        )
     return MountPoint(
         "volume",
         "",
@@ -171,7 +174,21 @@ def _volume_mount(mount: MountSpec) -> MountPoint:
         mode="z",
         anonymous=not mount.source,
         copy_up=not (options and options.no_copy),
+        subpath=subpath,
     )
+
+
+def _check_forced(mount: MountSpec, options: BindOptions) -> None:
+    """What is forced must be possible: mount_setattr(2) makes a whole tree read-only, if it does not propagate."""
+    contrary = {
+        "ReadOnly must be true": not mount.read_only,
+        "ReadOnlyNonRecursive must be false": options.read_only_non_recursive,
+        "NonRecursive must be false": options.non_recursive,
+        "Propagation must be private or rprivate": options.propagation not in ("", "private", "rprivate"),
+    }
+    for said, is_contrary in contrary.items():
+        if is_contrary:
+            raise InvalidParameter(f'invalid mount config for type "bind": {said} with ReadOnlyForceRecursive')
 
 
 def _tmpfs_mount(mount: MountSpec) -> MountPoint:

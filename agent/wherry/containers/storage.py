@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+import stat
+import subprocess
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from wherry import native
 from wherry.aio import in_thread
 from wherry.containers import mount_requests
 from wherry.containers.context import Context
@@ -90,13 +94,41 @@ async def unmount_volumes(context: Context, container: Container) -> None:
             await context.volumes.unmount(point.name, container.id)
 
 
-def prepare(layout: ContainerLayout, mounts: Iterable[MountPoint]) -> None:
-    """Directories of the host that ``Binds`` make, and the image's content for empty volumes; blocks."""
+def prepare(layout: ContainerLayout, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
+    """Directories of the host that ``Binds`` make, the image's content for empty volumes, parts of volumes; blocks.
+
+    Returns the mounts with what is there to be bound.
+    """
     for point in mounts:
         if point.type == "bind" and point.create_source:
             _make_source(point.source)
-        elif point.copy_up:
+        elif point.copy_up and not point.subpath:
             fill(Path(point.source), layout.rootfs, point.destination)
+    return tuple(
+        _mount_part(layout.parts / str(index), point) if point.subpath else point for index, point in enumerate(mounts)
+    )
+
+
+def _mount_part(target: Path, point: MountPoint) -> MountPoint:
+    """Mounts a part of a volume by itself: what the path means is settled once, and never outside of the volume."""
+    try:
+        part = native.open_in_root(point.source, point.subpath, os.O_PATH)
+    except native.NativeError as error:
+        raise InvalidParameter(f"cannot access path {point.subpath} of volume {point.name}: {error}") from error
+    try:
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        native.unmount(target, lazy=True)  # what a crash has left
+        if stat.S_ISDIR(os.fstat(part).st_mode):
+            target.mkdir(exist_ok=True)
+        else:
+            target.touch()
+        command = ["mount", "--no-canonicalize", "--bind", f"/proc/self/fd/{part}", str(target)]
+        done = subprocess.run(command, pass_fds=(part,), capture_output=True, text=True, check=False)
+    finally:
+        os.close(part)
+    if done.returncode:
+        raise SystemFailure(f"cannot mount {point.subpath} of volume {point.name}: {done.stderr.strip()}")
+    return replace(point, source=str(target), subpath="")
 
 
 def _make_source(source: str) -> None:

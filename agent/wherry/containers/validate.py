@@ -111,8 +111,6 @@ def _check_modes(config: ContainerConfig, host_config: HostConfig) -> None:
     for field, (mode, values, may_join) in allowed.items():
         if mode not in values and not (may_join and mode.startswith("container:") and len(mode) > len("container:")):
             raise InvalidParameter("invalid mode", field=f"HostConfig.{field}", value=mode)
-    if host_config.ipc_mode == "none":
-        raise InvalidParameter("is not supported", field="HostConfig.IpcMode", value="none")
     joins_network = host_config.network_mode.startswith("container:")
     if config.hostname and (host_config.uts_mode == "host" or joins_network):
         mode = "UTS mode" if host_config.uts_mode == "host" else "network mode"

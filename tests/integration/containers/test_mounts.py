@@ -105,3 +105,57 @@ def test_inspect_shows_every_mount(api: docker_py.DockerClient, busybox: str, ho
     assert shown == {"/b": ("bind", False), "/v": ("volume", True)}
     container.remove()
     api.volumes.get(f"{name}-v").remove()
+
+
+def part(volume: str, subpath: str, extra: str = "") -> tuple[str, str]:
+    return "--mount", f"type=volume,src={volume},dst=/part,volume-subpath={subpath}{extra}"
+
+
+def test_a_part_of_a_volume_is_mounted_by_itself(agent: PrivateAgent, run: Run, name: str) -> None:
+    run("mkdir -p /v/a/b; echo deep > /v/a/b/file; echo top > /v/top", "-v", f"{name}:/v")
+    assert run("ls /part; cat /part/file; echo new > /part/new", *part(name, "a/b")) == "file\ndeep"
+    assert run("cat /part", *part(name, "a/b/new")) == "new"
+    assert "Read-only" in run("echo x 2>&1 > /part/x || true", *part(name, "a", ",readonly"))
+    agent.docker("volume", "rm", name)
+
+
+def test_a_part_never_lies_outside_of_its_volume(
+    agent: PrivateAgent, busybox: str, run: Run, host: Path, name: str
+) -> None:
+    (host / "canary").write_text("the host's")
+    run(f"ln -s {host} /v/absolute; ln -s ../../../../../../..{host} /v/climbing", "-v", f"{name}:/v")
+    for link in ("absolute", "climbing", "missing"):
+        refused = agent.docker("run", "--rm", *part(name, link), busybox, "ls", "/part", check=False)
+        assert f"cannot access path {link} of volume {name}" in refused.stderr.decode()
+        assert "canary" not in refused.stdout.decode()
+    for path in ("../x", "/etc"):
+        refused = agent.docker("create", *part(name, path), busybox, "true", check=False)
+        assert "subpath must be a relative path within" in refused.stderr.decode()
+    agent.docker("volume", "rm", name)
+
+
+def test_read_only_binds_are_so_all_the_way_down_unless_told_otherwise(
+    agent: PrivateAgent, run: Run, host: Path
+) -> None:
+    (host / "below").mkdir()
+    agent.run("mount", "-t", "tmpfs", "tmpfs", str(host / "below"))
+    try:
+        touch = "touch /b/below/x 2>&1 || true; rm -f /b/below/x 2>/dev/null"
+        assert "Read-only file system" in run(touch, "-v", f"{host}:/b:ro")
+        bind = f"type=bind,src={host},dst=/b,readonly"
+        assert run(touch, "--mount", f"{bind},bind-recursive=writable") == ""
+        forced = f"{bind},bind-recursive=readonly,bind-propagation=rprivate"
+        assert "Read-only file system" in run(touch, "--mount", forced)
+    finally:
+        agent.run("umount", str(host / "below"))
+
+
+def test_forcing_what_cannot_be_is_refused(agent: PrivateAgent, busybox: str, host: Path) -> None:
+    api = agent.client().api
+    mount = {"Type": "bind", "Source": str(host), "Target": "/b", "BindOptions": {"ReadOnlyForceRecursive": True}}
+    with pytest.raises(docker_py.errors.APIError, match="ReadOnly must be true"):
+        api.create_container(busybox, "true", host_config={"Mounts": [mount]})
+
+
+def test_ipc_none_has_no_shared_memory(run: Run) -> None:
+    assert run("grep -c /dev/shm /proc/mounts; readlink /proc/self/ns/ipc", "--ipc", "none").startswith("0\nipc:")

@@ -142,7 +142,7 @@ def test_asked_mounts_stand_in_for_default_ones() -> None:
     assert mounts_of(config)["/dev/shm"]["options"] == ["size=1m", "rw"]
     order = [mount["destination"] for mount in config["mounts"]]
     assert order.index("/a") < order.index("/a/b")
-    assert mounts_of(config)["/a/b"]["options"] == ["rbind", "ro", "rprivate"]
+    assert mounts_of(config)["/a/b"]["options"] == ["rbind", "rro", "rprivate"]
     dev = build(mounts=(MountPoint("bind", "/dev", "/dev"),))
     assert "/dev/pts" not in mounts_of(dev)
 

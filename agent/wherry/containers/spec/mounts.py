@@ -52,6 +52,8 @@ def _ipc_mounts(inputs: BundleInputs) -> list[Mount]:
     """
     queue = _mount("/dev/mqueue", "mqueue", "mqueue", ["nosuid", "noexec", "nodev"])
     shared = Path("/dev/shm") if inputs.namespaces.ipc == HOST else inputs.shm
+    if inputs.container.host_config.ipc_mode == "none":
+        return [queue]
     if shared is not None:
         return [queue, _bind("/dev/shm", str(shared), ["rbind", "rw", "nosuid", "noexec", "nodev"])]
     size = f"size={inputs.container.host_config.shm_size}"
@@ -67,9 +69,10 @@ def _asked_mount(mount: MountPoint) -> Mount:
     access = "rw" if mount.rw else "ro"
     if mount.type == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", [*mount.options, access])
+    if not mount.rw and mount.recursive and mount.read_only_below:
+        access = "rro"
     depth = "rbind" if mount.recursive else "bind"
-    source = str(Path(mount.source, mount.subpath)) if mount.subpath else mount.source
-    return _bind(mount.destination, source, [depth, access, mount.propagation or "rprivate"])
+    return _bind(mount.destination, mount.source, [depth, access, mount.propagation or "rprivate"])
 
 
 def _mount(destination: str, kind: str, source: str, options: list[str]) -> Mount:
