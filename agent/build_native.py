@@ -34,12 +34,37 @@ int wherry_paths_open_in_root(int root, const char *path, int flags, struct wher
 int wherry_file_read_fd(int fd, const char *name, size_t limit, char **text, size_t *length,
                         struct wherry_error *err);
 
+struct wherry_id_range { uint32_t inside, outside, count; ...; };
+struct wherry_id_map { const struct wherry_id_range *ranges; size_t count; ...; };
+struct wherry_id_maps { struct wherry_id_map uids, gids; ...; };
 struct wherry_layer_limits { uint64_t max_bytes; uint64_t max_entries; ...; };
 struct wherry_layer_result {
     char diff_id[65]; char digest[65]; uint64_t compressed_size; uint64_t size; uint64_t entries; ...;
 };
-int wherry_layer_unpack(int source, const char *target, const struct wherry_layer_limits *limits,
+struct wherry_unpack_options {
+    struct wherry_layer_limits limits; struct wherry_id_maps ids; bool user_xattr; bool no_overwrite_dir_non_dir;
+    bool has_owner; uint32_t uid, gid; ...;
+};
+int wherry_layer_unpack(int source, const char *target, const struct wherry_unpack_options *options,
                         struct wherry_layer_result *result, struct wherry_error *err);
+int wherry_archive_unpack(int source, int root, const char *path, const struct wherry_unpack_options *options,
+                          struct wherry_layer_result *result, struct wherry_error *err);
+
+enum wherry_pack_form { WHERRY_PACK_TREE, WHERRY_PACK_UPPER, WHERRY_PACK_DIFF, ... };
+enum wherry_compression { WHERRY_COMPRESSION_NONE, WHERRY_COMPRESSION_GZIP, WHERRY_COMPRESSION_ZSTD, ... };
+struct wherry_pack_options {
+    enum wherry_pack_form form; enum wherry_compression compression; int level; unsigned threads; bool user_xattr;
+    struct wherry_layer_limits limits; struct wherry_id_maps ids; const char *const *lower; size_t lower_count; ...;
+};
+int wherry_pack_directory(const char *source, int target, const struct wherry_pack_options *options,
+                          struct wherry_layer_result *result, struct wherry_error *err);
+int wherry_pack_path(int root, const char *path, const char *name, int target,
+                     const struct wherry_pack_options *options, struct wherry_layer_result *result,
+                     struct wherry_error *err);
+
+struct wherry_changes { char *text; size_t length; ...; };
+int wherry_changes_list(const char *upper, const char *const *lower, size_t count, bool user_xattr,
+                        struct wherry_changes *changes, struct wherry_error *err);
 
 int wherry_statistics_json(const char *root, const char *id, char **text, struct wherry_error *err);
 
@@ -52,12 +77,14 @@ SOURCE = """
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include "wherry/changes.h"
 #include "wherry/error.h"
 #include "wherry/file.h"
 #include "wherry/kernel.h"
 #include "wherry/layer.h"
 #include "wherry/netns.h"
 #include "wherry/overlay.h"
+#include "wherry/pack.h"
 #include "wherry/paths.h"
 #include "wherry/statistics.h"
 """

@@ -6,13 +6,17 @@ A failure is a NativeError with the message that the C core made where it happen
 
 from __future__ import annotations
 
+import contextlib
+import enum
+import fcntl
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from wherry._native import ffi, lib
 from wherry.errors import SystemFailure
@@ -30,8 +34,8 @@ class NativeError(SystemFailure):
 
 
 @dataclass(frozen=True)
-class UnpackedLayer:
-    """What one layer turned out to be.
+class LayerSummary:
+    """What one layer, unpacked or packed, turned out to be.
 
     ``diff_id`` is the digest of the tar, ``digest`` that of the stream as it came (both ``sha256:…``),
     ``compressed_size`` and ``size`` are the bytes of each, ``entries`` counts the members of the archive.
@@ -42,6 +46,62 @@ class UnpackedLayer:
     compressed_size: int
     size: int
     entries: int
+
+
+@dataclass(frozen=True)
+class IdRange:
+    """``count`` user or group numbers from ``inside`` on (archive, container) are those from ``outside`` on (disk)."""
+
+    inside: int
+    outside: int
+    count: int
+
+
+@dataclass(frozen=True)
+class IdMaps:
+    """Maps of owners, as user_namespaces(7) has them; an empty one leaves every number as it is."""
+
+    uids: tuple[IdRange, ...] = ()
+    gids: tuple[IdRange, ...] = ()
+
+
+UNSHIFTED = IdMaps()
+Compression = Literal["none", "gzip", "zstd"]
+
+
+@dataclass(frozen=True)
+class PackSettings:
+    """How an archive is written.
+
+    ``level`` 0 is the usual one of the compression (gzip 6, zstd 3). ``threads`` compress, 0 stands for one a
+    processor; the bytes do not depend on it. ``max_bytes`` and ``max_entries`` bound the archive unless they are 0.
+    """
+
+    compression: Compression = "none"
+    level: int = 0
+    threads: int = 0
+    ids: IdMaps = UNSHIFTED
+    max_bytes: int = 0
+    max_entries: int = 0
+
+
+PLAIN = PackSettings()
+
+
+class ChangeKind(enum.IntEnum):
+    """The Engine API's numbers for what happened to a path."""
+
+    MODIFIED = 0
+    ADDED = 1
+    DELETED = 2
+
+
+@dataclass(frozen=True)
+class Change:
+    """One path of a container's file system, absolute, that is no longer as in its image."""
+
+    kind: ChangeKind
+    path: str
 
 
 @dataclass(frozen=True)
@@ -193,23 +253,252 @@ def _path(value: str | Path) -> bytes:
     return os.fsencode(value)
 
 
-def unpack_layer(source: int, target: str | Path, *, max_bytes: int = 0, max_entries: int = 0) -> UnpackedLayer:
-    """Unpacks an image layer (tar; gzip, zstd or plain, told apart by magic) from a descriptor into a directory.
+class _Options:
+    """Options of one call as the C core takes them, with what they point to kept alive."""
 
-    Whiteouts take overlayfs's form. ``max_bytes`` bounds the bytes of the tar and ``max_entries`` its members; 0 leaves
-    each at the C core's default. Nothing outside ``target`` changes, whatever the archive says.
-    """
-    error = _error()
-    limits = ffi.new("struct wherry_layer_limits *", {"max_bytes": max_bytes, "max_entries": max_entries})
-    result = ffi.new("struct wherry_layer_result *")
-    _check(lib.wherry_layer_unpack(source, _path(target), limits, result, error), error)
-    return UnpackedLayer(
+    def __init__(self, kind: str, ids: IdMaps, max_bytes: int, max_entries: int) -> None:
+        self._kept: list[Any] = []
+        self.struct = ffi.new(f"struct {kind} *")
+        self.struct.limits.max_bytes = max_bytes
+        self.struct.limits.max_entries = max_entries
+        for name, ranges in (("uids", ids.uids), ("gids", ids.gids)):
+            each = [(one.inside, one.outside, one.count) for one in ranges]
+            table = ffi.new("struct wherry_id_range[]", each)
+            self._kept.append(table)
+            target = getattr(self.struct.ids, name)
+            target.ranges, target.count = table, len(each)
+
+    def names(self, paths: Sequence[str | Path]) -> Any:
+        """A C array of paths."""
+        texts = [ffi.new("char[]", _path(path)) for path in paths]
+        table = ffi.new("char *[]", texts)
+        self._kept += [texts, table]
+        return table
+
+
+def _layer(result: Any) -> LayerSummary:
+    return LayerSummary(
         diff_id="sha256:" + ffi.string(result.diff_id).decode("ascii"),
         digest="sha256:" + ffi.string(result.digest).decode("ascii"),
         compressed_size=int(result.compressed_size),
         size=int(result.size),
         entries=int(result.entries),
     )
+
+
+@contextlib.contextmanager
+def _root(root: int | str | Path) -> Iterator[int]:
+    """A directory as a descriptor; one that is given as such stays the caller's."""
+    if isinstance(root, int):
+        yield root
+        return
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield directory
+    finally:
+        os.close(directory)
+
+
+def unpack_layer(
+    source: int,
+    target: str | Path,
+    *,
+    max_bytes: int = 0,
+    max_entries: int = 0,
+    ids: IdMaps = UNSHIFTED,
+    user_xattr: bool = False,
+) -> LayerSummary:
+    """Unpacks an image layer (tar; gzip, zstd or plain, told apart by magic) from a descriptor into a directory.
+
+    Whiteouts take overlayfs's form, with ``user_xattr`` that for an overlay mounted with the option userxattr. Reading
+    and decompression go on beside the writing of files. ``max_bytes`` bounds the bytes of the tar, of any one file, and
+    ``max_entries`` its members; 0 leaves each at the C core's default. Nothing outside ``target`` changes, whatever the
+    archive says.
+    """
+    error = _error()
+    options = _Options("wherry_unpack_options", ids, max_bytes, max_entries)
+    options.struct.user_xattr = user_xattr
+    result = ffi.new("struct wherry_layer_result *")
+    _check(lib.wherry_layer_unpack(source, _path(target), options.struct, result, error), error)
+    return _layer(result)
+
+
+class LayerUnpacker:
+    """Unpacks a layer from chunks as they come, while a download goes on; use it in a ``with`` block.
+
+    The bytes go through a pipe to a thread that runs ``unpack_layer``. ``feed`` blocks while that is behind. Whoever
+    has an event loop can make ``fileno()`` non-blocking and write to it instead.
+    """
+
+    def __init__(self, target: str | Path, **options: Any) -> None:
+        """The options are those of ``unpack_layer``."""
+        self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
+        with contextlib.suppress(OSError):  # more than the user's share of pipe memory
+            fcntl.fcntl(self._write_end, fcntl.F_SETPIPE_SZ, 2**20)
+        self._outcome: LayerSummary | BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(target, options), name="unpack", daemon=True)
+        self._thread.start()
+
+    def _run(self, target: str | Path, options: Mapping[str, Any]) -> None:
+        try:
+            self._outcome = unpack_layer(self._read_end, target, **options)
+        except BaseException as error:
+            self._outcome = error
+        finally:
+            os.close(self._read_end)  # whoever feeds gets EPIPE
+
+    def fileno(self) -> int:
+        """The descriptor that takes the bytes."""
+        return self._write_end
+
+    def feed(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Takes all of a chunk. Raises what made the unpacking fail."""
+        rest = memoryview(chunk)
+        try:
+            while rest:
+                rest = rest[os.write(self._write_end, rest) :]
+        except BrokenPipeError:
+            self.finish()
+            raise NativeError("layer: bytes after its end", 0) from None
+
+    def finish(self) -> LayerSummary:
+        """No more comes: waits until all is unpacked, and says what it was. Raises what made it fail."""
+        self._close()
+        self._thread.join()
+        assert self._outcome is not None
+        if isinstance(self._outcome, BaseException):
+            raise self._outcome
+        return self._outcome
+
+    def abort(self) -> None:
+        """Ends it without a result. Nothing is written after that; what is there is the caller's to remove."""
+        self._close()
+        self._thread.join()
+
+    def _close(self) -> None:
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            self._write_end = -1
+
+    def __enter__(self) -> LayerUnpacker:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.abort()
+
+
+def unpack_archive(
+    source: int,
+    root: int | str | Path,
+    path: str | Path,
+    *,
+    max_bytes: int = 0,
+    max_entries: int = 0,
+    ids: IdMaps = UNSHIFTED,
+    owner: tuple[int, int] | None = None,
+    no_overwrite_dir_non_dir: bool = False,
+) -> LayerSummary:
+    """Unpacks an archive into the directory ``path`` inside ``root``.
+
+    Nothing outside ``root`` is touched, whatever the archive says and whoever swaps links meanwhile. ``root`` is a path
+    or an open directory, such as /proc/PID/root, in which a container's mounts are seen. All that is made belongs to
+    ``owner`` (user, group, as the container sees them) when given. With ``no_overwrite_dir_non_dir`` a directory never
+    gives way to anything else, nor anything else to a directory: errno EEXIST.
+    """
+    error = _error()
+    options = _Options("wherry_unpack_options", ids, max_bytes, max_entries)
+    options.struct.no_overwrite_dir_non_dir = no_overwrite_dir_non_dir
+    if owner is not None:
+        options.struct.has_owner = True
+        options.struct.uid, options.struct.gid = owner
+    result = ffi.new("struct wherry_layer_result *")
+    with _root(root) as directory:
+        _check(lib.wherry_archive_unpack(source, directory, _path(path), options.struct, result, error), error)
+    return _layer(result)
+
+
+def _pack_options(form: int, settings: PackSettings) -> _Options:
+    options = _Options("wherry_pack_options", settings.ids, settings.max_bytes, settings.max_entries)
+    options.struct.form = form
+    options.struct.compression = {
+        "none": lib.WHERRY_COMPRESSION_NONE,
+        "gzip": lib.WHERRY_COMPRESSION_GZIP,
+        "zstd": lib.WHERRY_COMPRESSION_ZSTD,
+    }[settings.compression]
+    options.struct.level = settings.level
+    options.struct.threads = settings.threads
+    return options
+
+
+def pack_layer(
+    source: str | Path,
+    target: int,
+    settings: PackSettings = PLAIN,
+    *,
+    lower: Sequence[str | Path] | None = None,
+    user_xattr: bool = False,
+) -> LayerSummary:
+    """Writes a directory to a descriptor as an image layer, a pax archive; the same tree gives the same bytes.
+
+    Without ``lower`` the directory is an overlay's upper one, whose whiteouts and opaque directories take the archive's
+    form (a plain tree has none: it becomes a base layer). With ``lower``, layers from the top down, it is a whole tree,
+    of which the layer is what differs.
+    """
+    error = _error()
+    options = _pack_options(lib.WHERRY_PACK_UPPER if lower is None else lib.WHERRY_PACK_DIFF, settings)
+    options.struct.user_xattr = user_xattr
+    if lower is not None:
+        options.struct.lower, options.struct.lower_count = options.names(lower), len(lower)
+    result = ffi.new("struct wherry_layer_result *")
+    _check(lib.wherry_pack_directory(_path(source), target, options.struct, result, error), error)
+    return _layer(result)
+
+
+def pack_tree(source: str | Path, target: int, settings: PackSettings = PLAIN) -> LayerSummary:
+    """Writes what is in a directory to a descriptor as it is: the export of a container's root file system."""
+    error = _error()
+    options = _pack_options(lib.WHERRY_PACK_TREE, settings)
+    result = ffi.new("struct wherry_layer_result *")
+    _check(lib.wherry_pack_directory(_path(source), target, options.struct, result, error), error)
+    return _layer(result)
+
+
+def pack_path(
+    root: int | str | Path, path: str | Path, name: str, target: int, settings: PackSettings = PLAIN
+) -> LayerSummary:
+    """Writes one file or directory inside ``root`` to a descriptor, called ``name`` in the archive.
+
+    Nothing outside of ``root`` is read, whoever swaps links meanwhile. A link as the last component is packed as a link
+    unless ``path`` ends in a slash; a directory named ``""`` is only what is in it.
+    """
+    error = _error()
+    options = _pack_options(lib.WHERRY_PACK_TREE, settings)
+    result = ffi.new("struct wherry_layer_result *")
+    with _root(root) as directory:
+        found = lib.wherry_pack_path(directory, _path(path), os.fsencode(name), target, options.struct, result, error)
+        _check(found, error)
+    return _layer(result)
+
+
+def changes(upper: str | Path, lower: Sequence[str | Path], *, user_xattr: bool = False) -> list[Change]:
+    """What an overlay's upper directory changes in the layers below it, from the top down; sorted by path."""
+    error, found = _error(), ffi.new("struct wherry_changes *")
+    names = [ffi.new("char[]", _path(layer)) for layer in lower]
+    try:
+        _check(
+            lib.wherry_changes_list(_path(upper), ffi.new("char *[]", names), len(names), user_xattr, found, error),
+            error,
+        )
+        text = bytes(ffi.buffer(found.text, found.length)) if found.length else b""
+    finally:
+        lib.free(found.text)
+    # A kind is one of the bytes 0 to 2, a path has no NUL in it.
+    listed, at = [], 0
+    while at < len(text):
+        end = text.index(0, at + 1)
+        listed.append(Change(ChangeKind(text[at]), os.fsdecode(text[at + 1 : end])))
+        at = end + 1
+    return listed
 
 
 def mount_overlay(

@@ -90,7 +90,7 @@ static void nothing_is_beside(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const struct wherry_layer_limits limits = {.max_bytes = MAX_BYTES, .max_entries = MAX_ENTRIES};
+    const struct wherry_unpack_options options = {.limits = {.max_bytes = MAX_BYTES, .max_entries = MAX_ENTRIES}};
     struct wherry_layer_result result;
     struct wherry_error err = WHERRY_ERROR_INIT;
     cleanup_free uint8_t *archive = size > 0 ? malloc(size) : NULL;
@@ -104,7 +104,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         correct_checksums(archive, size - 1);
     source = as_file(archive, size - 1);
     must(mkdirat(place, TARGET, 0755) == 0, "make the directory");
-    ret = wherry_layer_unpack(source, PLACE "/" TARGET, &limits, &result, &err);
+    ret = wherry_layer_unpack(source, PLACE "/" TARGET, &options, &result, &err);
     if (ret < 0 && err.message[0] == '\0')
         abort();
     nothing_is_beside();

@@ -1,12 +1,14 @@
 /*
- * Unpacking an image layer: a tar archive, plain or compressed with gzip or zstd, into one directory of an overlay
- * (OCI image specification, layer.md). The archive is hostile input: whatever it says, nothing outside the directory
- * changes.
+ * Unpacking a tar archive, plain or compressed with gzip or zstd: an image layer into one directory of an overlay
+ * (OCI image specification, layer.md), or any archive into a directory of a container. The archive is hostile input:
+ * whatever it says, nothing outside the directory or the container's root changes.
  */
 #pragma once
 
 #include "wherry/error.h"
+#include "wherry/id_map.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define WHERRY_DIGEST_HEX 65
@@ -14,6 +16,20 @@
 struct wherry_layer_limits {
     uint64_t max_bytes;   /* of the tar; 0: no bound */
     uint64_t max_entries; /* members of the archive; 0: 4 million */
+};
+
+struct wherry_unpack_options {
+    struct wherry_layer_limits limits;
+    struct wherry_id_maps ids; /* owners in the archive are shifted to what stands on disk */
+
+    /* wherry_layer_unpack: opaque directories are marked by user.overlay.opaque, for an overlay that is mounted with
+     * userxattr in a user namespace. */
+    bool user_xattr;
+
+    /* wherry_archive_unpack: a directory does not give way to anything else, nor anything else to a directory. */
+    bool no_overwrite_dir_non_dir;
+    bool has_owner; /* all that is made belongs to uid and gid, which are as in the archive: not shifted yet */
+    uint32_t uid, gid;
 };
 
 struct wherry_layer_result {
@@ -35,8 +51,23 @@ struct wherry_layer_result {
  * Names are cleaned as path names; one that leaves the directory is an error, an absolute one is taken relative.
  * Symbolic links that the layer itself has made are followed inside the directory, as in a chroot.
  *
+ * Members that the specification does not know, or that name what is not there (a hard link to a later member), are
+ * errors.
+ *
  * On failure, EFBIG or E2BIG beyond a limit and EBADMSG for a malformed archive among them, what was unpacked so far
  * stays for the caller to remove.
  */
-int wherry_layer_unpack(int source, const char *target, const struct wherry_layer_limits *limits,
+int wherry_layer_unpack(int source, const char *target, const struct wherry_unpack_options *options,
                         struct wherry_layer_result *result, struct wherry_error *err);
+
+/*
+ * Unpacks an archive into the existing directory `path` inside `root`, an open directory: what PUT
+ * /containers/{id}/archive does. Every name is looked up anew below `root` (openat2(2), RESOLVE_IN_ROOT) and changed by
+ * descriptor, so that whoever swaps directories and links meanwhile gains nothing. Links that are there are followed
+ * inside the root where they stand for directories, and replaced where they are in the way.
+ *
+ * No name has a special meaning: ".wh.x" is a file. What is there already is replaced, a directory joins a directory.
+ * Fails with ENOTDIR when `path` is no directory, EEXIST where no_overwrite_dir_non_dir forbids.
+ */
+int wherry_archive_unpack(int source, int root, const char *path, const struct wherry_unpack_options *options,
+                          struct wherry_layer_result *result, struct wherry_error *err);

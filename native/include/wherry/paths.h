@@ -19,6 +19,10 @@ int wherry_paths_open_in_root(int root, const char *path, int flags, struct wher
  * files of procfs, where something mounted over a file must not redirect a write (CVE-2025-52881). */
 int wherry_paths_open_beneath(int directory, const char *path, int flags, struct wherry_error *err);
 
+/* Opens `path` below `directory` without following any link; what is mounted below it counts. Returns the descriptor.
+ * For trees that others may change meanwhile. */
+int wherry_paths_open_no_links(int directory, const char *path, int flags, struct wherry_error *err);
+
 /* Makes the directory `path` in root with all its parents where they are missing, following the root's own symbolic
  * links, dangling ones too. Returns an O_PATH descriptor of it. */
 int wherry_paths_mkdir_in_root(int root, const char *path, mode_t mode, struct wherry_error *err);

@@ -53,6 +53,13 @@ int wherry_paths_open_beneath(int directory, const char *path, int flags, struct
     return fd >= 0 ? fd : wherry_error_set(err, -fd, "open %s", path);
 }
 
+int wherry_paths_open_no_links(int directory, const char *path, int flags, struct wherry_error *err)
+{
+    int fd = open_resolved(directory, path, flags, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+
+    return fd >= 0 ? fd : wherry_error_set(err, -fd, "open %s", path);
+}
+
 /* The last component of a path without trailing slashes, or NULL when there is none to create ("", "/", "..", "a/.").
  */
 static const char *last_component(const char *path)

@@ -168,6 +168,7 @@ struct wherry_decoder *wherry_decoder_for(const uint8_t *magic, size_t length, s
     static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd};
     /* 0x184d2a50 to 0x184d2a5f, little endian: a skippable frame before the first one (zstd format, RFC 8878) */
     static const uint8_t skippable[] = {0x2a, 0x4d, 0x18};
+    static const uint8_t xz[] = {0xfd, '7', 'z', 'X', 'Z', 0};
 
     if (length >= sizeof(gzip) && memcmp(magic, gzip, sizeof(gzip)) == 0) {
         struct wherry_decoder *fast = wherry_decoder_isal();
@@ -177,5 +178,11 @@ struct wherry_decoder *wherry_decoder_for(const uint8_t *magic, size_t length, s
     if (length >= sizeof(zstd) &&
         (memcmp(magic, zstd, sizeof(zstd)) == 0 || ((magic[0] & 0xf0) == 0x50 && memcmp(magic + 1, skippable, 3) == 0)))
         return wherry_decoder_zstd(err);
+    if ((length >= sizeof(xz) && memcmp(magic, xz, sizeof(xz)) == 0) ||
+        (length >= 6 && memcmp(magic, "BZh", 3) == 0 && memcmp(magic + 4, "1A", 2) == 0)) {
+        wherry_error_set(err, EPROTONOSUPPORT, "compressed by %s, where gzip, zstd or nothing is taken",
+                         magic[0] == xz[0] ? "xz" : "bzip2");
+        return NULL;
+    }
     return wherry_decoder_plain(err);
 }

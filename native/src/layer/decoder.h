@@ -24,7 +24,7 @@ struct wherry_decoder {
     bool whole; /* nothing of a member is outstanding: the stream may end here */
 };
 
-/* `magic` is the start of the stream, at least 4 bytes unless it is shorter. */
+/* `magic` is the start of the stream, at least 6 bytes unless it is shorter. */
 struct wherry_decoder *wherry_decoder_for(const uint8_t *magic, size_t length, struct wherry_error *err);
 
 struct wherry_decoder *wherry_decoder_plain(struct wherry_error *err);

@@ -22,6 +22,14 @@ void wherry_pax_clear(struct wherry_pax *pax)
     memset(pax, 0, sizeof(*pax));
 }
 
+void wherry_pax_begin(struct wherry_pax *pax, const struct wherry_pax *global)
+{
+    wherry_pax_clear(pax);
+    *pax = *global;
+    pax->text = NULL;
+    memset(&pax->map, 0, sizeof(pax->map));
+}
+
 static int refuse(const struct record *record, const char *why, struct wherry_error *err)
 {
     return wherry_error_set(err, EBADMSG, "tar: extended header: %.64s: %s", record->key, why);
@@ -32,7 +40,7 @@ static int take_natural(const struct record *record, uint64_t most, uint64_t *ou
     uint64_t value = 0;
 
     if (record->length == 0)
-        return refuse(record, "is empty", err);
+        return refuse(record, "is no number", err);
     for (size_t i = 0; i < record->length; i++) {
         if (record->value[i] < '0' || record->value[i] > '9')
             return refuse(record, "is no number", err);
@@ -47,10 +55,11 @@ static int take_natural(const struct record *record, uint64_t most, uint64_t *ou
 static int take_id(const struct record *record, uint32_t *out, bool *has, struct wherry_error *err)
 {
     uint64_t value = 0;
-    int ret = take_natural(record, UINT32_MAX - 1, &value, err);
+    int ret;
 
+    *has = record->length > 0;
+    ret = *has ? take_natural(record, UINT32_MAX - 1, &value, err) : 0;
     *out = (uint32_t)value;
-    *has = true;
     return ret;
 }
 
@@ -65,6 +74,9 @@ static int take_time(const struct record *record, struct wherry_pax *pax, struct
     uint32_t nanoseconds = 0;
     int ret;
 
+    pax->has_mtime = record->length > 0;
+    if (!pax->has_mtime)
+        return 0;
     whole.length = (size_t)((point != NULL ? point : end) - whole.value);
     ret = take_natural(&whole, INT64_MAX / 2, &seconds, err);
     if (ret < 0)
@@ -84,7 +96,6 @@ static int take_time(const struct record *record, struct wherry_pax *pax, struct
         pax->mtime--;
         pax->mtime_nanoseconds = 1000000000 - nanoseconds;
     }
-    pax->has_mtime = true;
     return 0;
 }
 
@@ -187,8 +198,8 @@ static int take(const struct record *record, struct wherry_pax *pax, struct wher
     if (strcmp(key, "linkpath") == 0)
         return take_name(record, &pax->link, err);
     if (strcmp(key, "size") == 0) {
-        pax->has_size = true;
-        return take_natural(record, INT64_MAX, &pax->size, err);
+        pax->has_size = record->length > 0;
+        return pax->has_size ? take_natural(record, INT64_MAX, &pax->size, err) : 0;
     }
     if (strcmp(key, "uid") == 0)
         return take_id(record, &pax->uid, &pax->has_uid, err);
@@ -230,7 +241,6 @@ int wherry_pax_parse(struct wherry_pax *pax, char *text, size_t length, struct w
 {
     char *end = text + length;
 
-    wherry_pax_clear(pax); /* the last of several extended headers counts */
     pax->text = text;
     for (char *at = text; at < end;) {
         struct record record = {.key = NULL};

@@ -7,7 +7,7 @@
 #define WHERRY_PAX_XATTRS_MAX 256
 
 struct wherry_pax {
-    char *text; /* the records, owned; all strings point into it */
+    char *text; /* the records, owned; strings point into it or into that of a global header */
     const char *path, *link;
     bool has_size, has_uid, has_gid, has_mtime;
     uint64_t size;
@@ -26,7 +26,10 @@ struct wherry_pax {
     uint64_t pending_offset;
 };
 
-/* Takes `text` of `length` bytes, which has room for one more, and reads its records over what an earlier header said.
- */
+/* Begins a member with what the global headers said so far, of which it keeps pointers. */
+void wherry_pax_begin(struct wherry_pax *pax, const struct wherry_pax *global);
+
+/* Takes `text` of `length` bytes, which has room for one more, and reads its records over what was there. An empty
+ * value takes back what a global header said (POSIX); attributes are empty then. */
 int wherry_pax_parse(struct wherry_pax *pax, char *text, size_t length, struct wherry_error *err);
 void wherry_pax_clear(struct wherry_pax *pax);

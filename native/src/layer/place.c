@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 
 /* Of a directory that the archive does not mention. */
@@ -38,18 +39,22 @@ static int enter(struct wherry_place_directory *directory, int fd, struct wherry
     return 0;
 }
 
-static int open_directory(int root, const char *path, struct wherry_error *err)
+static int open_directory(const struct wherry_place *place, const char *path, struct wherry_error *err)
 {
-    return wherry_paths_open_in_root(root, path, O_RDONLY | O_DIRECTORY, err);
+    char whole[2 * PATH_MAX];
+
+    if (place->base[0] == '\0')
+        return wherry_paths_open_in_root(place->root, path, O_RDONLY | O_DIRECTORY, err);
+    snprintf(whole, sizeof(whole), "%s/%s", place->base, path);
+    return wherry_paths_open_in_root(place->root, whole, O_RDONLY | O_DIRECTORY, err);
 }
 
-int wherry_place_init(struct wherry_place *place, const char *target, struct wherry_error *err)
+void wherry_place_init(struct wherry_place *place, int root, const char *base,
+                       const struct wherry_unpack_options *options)
 {
-    place->parent.fd = -1;
-    place->root = open(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (place->root < 0)
-        return wherry_error_set(err, errno, "layer directory %s", target);
-    return 0;
+    *place = (struct wherry_place){.root = root, .base = base, .options = options, .parent.fd = -1};
+    place->uid = geteuid();
+    place->gid = getegid();
 }
 
 void wherry_place_close(struct wherry_place *place)
@@ -87,10 +92,22 @@ int wherry_place_clean(const char *name, char clean[PATH_MAX], struct wherry_err
     return 0;
 }
 
+int wherry_place_owner(const struct wherry_place *place, uint32_t uid, uint32_t gid, uint32_t *uid_out,
+                       uint32_t *gid_out, struct wherry_error *err)
+{
+    const struct wherry_unpack_options *options = place->options;
+    int ret = wherry_id_to_outside(&options->ids.uids, options->has_owner ? options->uid : uid, uid_out, err);
+
+    return ret < 0 ? ret
+                   : wherry_id_to_outside(&options->ids.gids, options->has_owner ? options->gid : gid, gid_out, err);
+}
+
 /* Makes one directory in `parent`, in the place of a whiteout when there is one: it then hides what is below. */
-static int make_directory(int parent, const char *name, bool over_whiteout, struct wherry_error *err)
+static int make_directory(const struct wherry_place *place, int parent, const char *name, bool over_whiteout,
+                          struct wherry_error *err)
 {
     cleanup_close int fd = -1;
+    uint32_t uid = 0, gid = 0;
 
     if (over_whiteout && unlinkat(parent, name, 0) < 0)
         return wherry_error_set(err, errno, "replace a whiteout");
@@ -102,30 +119,34 @@ static int make_directory(int parent, const char *name, bool over_whiteout, stru
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fchmod(fd, IMPLIED_MODE) < 0)
         return wherry_error_set(err, errno, "set the directory's mode");
-    return over_whiteout ? wherry_whiteout_set_opaque(fd, err) : 0;
+    if (wherry_place_owner(place, 0, 0, &uid, &gid, err) < 0)
+        return -EOVERFLOW;
+    if ((uid != place->uid || gid != place->gid) && fchown(fd, uid, gid) < 0)
+        return wherry_error_set(err, errno, "set the directory's owner");
+    return over_whiteout ? wherry_whiteout_set_opaque(fd, place->options->user_xattr, err) : 0;
 }
 
 /* Opens `path`, whose parents are there and of which `above` is the last, or makes it. */
-static int open_or_make(int root, int above, const char *path, struct wherry_error *err)
+static int open_or_make(const struct wherry_place *place, int above, const char *path, struct wherry_error *err)
 {
     const char *slash = strrchr(path, '/');
     const char *name = slash != NULL ? slash + 1 : path;
-    int fd = open_directory(root, path, err);
-    bool over_whiteout = fd == -ENOTDIR && wherry_whiteout_is_at(above, name);
+    int fd = open_directory(place, path, err);
+    bool over_whiteout = place->is_layer && fd == -ENOTDIR && wherry_whiteout_is_at(above, name);
     int ret;
 
     if (fd >= 0 || (fd != -ENOENT && !over_whiteout))
         return fd;
-    ret = make_directory(above, name, over_whiteout, err);
-    return ret < 0 ? ret : open_directory(root, path, err);
+    ret = make_directory(place, above, name, over_whiteout, err);
+    return ret < 0 ? ret : open_directory(place, path, err);
 }
 
 /* Goes down the path and makes what is missing. Returns the last directory's descriptor. */
-static int make_path(int root, const char *path, struct wherry_error *err)
+static int make_path(const struct wherry_place *place, const char *path, struct wherry_error *err)
 {
     struct wherry_place_directory above cleanup_leave = {.fd = -1};
     char prefix[PATH_MAX];
-    int fd = open_directory(root, "/", err);
+    int fd = open_directory(place, "", err);
 
     strcpy(prefix, path);
     for (char *end = prefix; fd >= 0 && *end != '\0';) {
@@ -138,7 +159,7 @@ static int make_path(int root, const char *path, struct wherry_error *err)
         end += strcspn(end, "/");
         kept = *end;
         *end = '\0';
-        fd = open_or_make(root, above.fd, prefix, err);
+        fd = open_or_make(place, above.fd, prefix, err);
         *end = kept;
     }
     return fd;
@@ -164,9 +185,9 @@ int wherry_place_parent(struct wherry_place *place, const char *path, const char
     if (place->parent.fd >= 0 && strcmp(place->parent_path, parent) == 0)
         return place->parent.fd;
     leave(&place->parent);
-    fd = open_directory(place->root, parent, err);
-    if (fd == -ENOENT || fd == -ENOTDIR)
-        fd = make_path(place->root, parent, err);
+    fd = open_directory(place, parent, err);
+    if (fd == -ENOENT || (fd == -ENOTDIR && place->is_layer))
+        fd = make_path(place, parent, err);
     if (fd < 0)
         return fd;
     ret = enter(&place->parent, fd, err);
@@ -182,7 +203,7 @@ int wherry_place_existing_parent(const struct wherry_place *place, const char *p
     char parent[PATH_MAX];
 
     *name = split(path, parent);
-    return open_directory(place->root, parent, err);
+    return open_directory(place, parent, err);
 }
 
 void wherry_place_forget(struct wherry_place *place, const struct stat *directory)

@@ -16,6 +16,7 @@
 /* Of an extended header or a long name: far more than any real one, little enough to hold. */
 #define SPECIAL_MAX (1024 * 1024)
 #define MODE_MASK 07777
+#define GLOBAL_HEADERS_MAX 16 /* writers make one */
 
 enum special {
     TYPE_FILE_OLD = '\0',
@@ -34,6 +35,10 @@ struct wherry_tar {
     char link[sizeof(((struct wherry_tar_header *)0)->link) + 1];
     char *long_name, *long_link; /* GNU's, owned */
     struct wherry_pax pax;
+    struct wherry_pax global;               /* what global headers said, one over the other */
+    char *global_texts[GLOBAL_HEADERS_MAX]; /* owned; the global header's strings point into them */
+    size_t global_count;
+    bool has_pax;                 /* `pax` says something of this member */
     struct wherry_sparse_map map; /* of the member, when it is sparse */
     uint64_t left;                /* bytes of the member in the archive that are not read yet */
     uint64_t padding;             /* after them, up to the next block */
@@ -56,8 +61,9 @@ static void forget_member(struct wherry_tar *tar)
     free(tar->long_name);
     free(tar->long_link);
     tar->long_name = tar->long_link = NULL;
-    if (tar->pax.text != NULL)
+    if (tar->has_pax)
         wherry_pax_clear(&tar->pax);
+    tar->has_pax = false;
     wherry_sparse_clear(&tar->map);
 }
 
@@ -66,6 +72,9 @@ void wherry_tar_free(struct wherry_tar *tar)
     if (tar == NULL)
         return;
     forget_member(tar);
+    wherry_sparse_clear(&tar->global.map);
+    for (size_t i = 0; i < tar->global_count; i++)
+        free(tar->global_texts[i]);
     free(tar);
 }
 
@@ -123,13 +132,37 @@ static int read_pax(struct wherry_tar *tar, struct wherry_error *err)
         free(text);
         return ret;
     }
+    /* The last of several extended headers counts. */
+    tar->has_pax = true;
+    wherry_pax_begin(&tar->pax, &tar->global);
     return wherry_pax_parse(&tar->pax, text, length, err);
+}
+
+/* It holds for all members from here on, except for what their own headers say. */
+static int read_global(struct wherry_tar *tar, struct wherry_error *err)
+{
+    char *text = NULL;
+    size_t length = 0;
+    int ret;
+
+    if (tar->global_count == GLOBAL_HEADERS_MAX)
+        return wherry_error_set(err, EBADMSG, "tar: more than %d global headers", GLOBAL_HEADERS_MAX);
+    ret = read_special(tar, &text, &length, err);
+    if (ret < 0) {
+        free(text);
+        return ret;
+    }
+    tar->global_texts[tar->global_count++] = text;
+    ret = wherry_pax_parse(&tar->global, text, length, err);
+    tar->global.text = NULL;
+    if (ret == 0 && tar->global.sparse)
+        return wherry_error_set(err, EBADMSG, "tar: a global header describes a sparse file");
+    return ret;
 }
 
 /* Headers that only say something of the next: 1 when this was one, 0 when it is a member's own. */
 static int take_special(struct wherry_tar *tar, struct wherry_error *err)
 {
-    char *ignored = NULL;
     size_t length = 0;
     int ret;
 
@@ -137,9 +170,8 @@ static int take_special(struct wherry_tar *tar, struct wherry_error *err)
     case TYPE_PAX:
         ret = read_pax(tar, err);
         break;
-    case TYPE_PAX_GLOBAL: /* comments of version control; what it could set is set by no writer of layers */
-        ret = read_special(tar, &ignored, &length, err);
-        free(ignored);
+    case TYPE_PAX_GLOBAL:
+        ret = read_global(tar, err);
         break;
     case TYPE_GNU_LONG_NAME:
         ret = read_special(tar, &tar->long_name, &length, err);
@@ -297,6 +329,10 @@ int wherry_tar_next(struct wherry_tar *tar, struct wherry_tar_entry *entry, stru
     } while (ret > 0);
     if (ret < 0)
         return ret;
+    if (!tar->has_pax && tar->global_count > 0) {
+        tar->has_pax = true;
+        wherry_pax_begin(&tar->pax, &tar->global);
+    }
     memset(entry, 0, sizeof(*entry));
     take_names(tar, entry);
     if (take_type(tar, entry, err) < 0 || take_numbers(tar, entry, err) < 0 || take_size(tar, entry, err) < 0)

@@ -1,4 +1,4 @@
-/* The loop over the members of a layer; see wherry/layer.h. */
+/* The loop over the members of a layer or another archive; see wherry/layer.h. */
 #include "wherry/layer.h"
 
 #include "layer/member.h"
@@ -6,15 +6,26 @@
 #include "layer/stream.h"
 #include "layer/tar.h"
 #include "layer/whiteout.h"
+#include "wherry/cleanup.h"
+#include "wherry/paths.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <sys/xattr.h>
 
 #define ENTRIES_MAX 4000000
+
+struct unpacking {
+    struct wherry_place place;
+    struct wherry_tar *tar;
+    uint64_t entries;
+};
 
 static int unpack_whiteout(struct wherry_place *place, const char *path, enum wherry_whiteout_kind kind,
                            struct wherry_error *err)
 {
+    bool user_xattr = place->options->user_xattr;
     const char *name = NULL;
     int parent;
 
@@ -24,8 +35,8 @@ static int unpack_whiteout(struct wherry_place *place, const char *path, enum wh
     if (parent < 0)
         return parent;
     if (kind == WHERRY_WHITEOUT_OPAQUE)
-        return wherry_whiteout_set_opaque(parent, err);
-    return wherry_whiteout_hide(parent, wherry_whiteout_hidden_name(name), err);
+        return wherry_whiteout_set_opaque(parent, user_xattr, err);
+    return wherry_whiteout_hide(parent, wherry_whiteout_hidden_name(name), user_xattr, err);
 }
 
 static int unpack_entry(struct wherry_place *place, struct wherry_tar *tar, const struct wherry_tar_entry *entry,
@@ -38,12 +49,13 @@ static int unpack_entry(struct wherry_place *place, struct wherry_tar *tar, cons
     if (ret < 0)
         return ret;
     if (path[0] == '\0') {
-        /* The root shows the attributes of the container's own directory on top, not a layer's. */
+        /* A layer's root shows the attributes of the container's own directory on top; elsewhere the directory is
+         * there already and nobody asked to change it. */
         if (entry->type == WHERRY_TAR_DIRECTORY)
             return 0;
         return wherry_error_set(err, EBADMSG, "\"%.256s\": names the root and is no directory", entry->path);
     }
-    ret = wherry_whiteout_kind(path, &kind, err);
+    ret = place->is_layer ? wherry_whiteout_kind(path, &kind, err) : 0;
     if (ret < 0)
         return ret;
     ret = kind == WHERRY_WHITEOUT_NONE ? wherry_member_make(place, tar, entry, path, err)
@@ -66,38 +78,69 @@ static int check_limits(const struct wherry_layer_limits *limits, const struct w
     return 0;
 }
 
-static int unpack_all(struct wherry_place *place, struct wherry_tar *tar, const struct wherry_layer_limits *limits,
-                      uint64_t *entries, struct wherry_error *err)
+static int unpack_all(struct wherry_stream *stream, void *context, struct wherry_error *err)
 {
+    struct unpacking *unpacking = context;
+    struct wherry_place *place = &unpacking->place;
     struct wherry_tar_entry entry;
     int ret;
 
-    while ((ret = wherry_tar_next(tar, &entry, err)) > 0) {
-        ++*entries;
-        ret = check_limits(limits, &entry, *entries, err);
+    place->sets_modes = place->is_layer && wherry_stream_has_umask(stream) &&
+                        fgetxattr(place->root, "system.posix_acl_default", NULL, 0) < 0;
+    while ((ret = wherry_tar_next(unpacking->tar, &entry, err)) > 0) {
+        unpacking->entries++;
+        ret = check_limits(&place->options->limits, &entry, unpacking->entries, err);
         if (ret == 0)
-            ret = unpack_entry(place, tar, &entry, err);
+            ret = unpack_entry(place, unpacking->tar, &entry, err);
         if (ret < 0)
             return ret;
     }
     return ret;
 }
 
-int wherry_layer_unpack(int source, const char *target, const struct wherry_layer_limits *limits,
-                        struct wherry_layer_result *result, struct wherry_error *err)
+/* Takes the open directory `root` over. */
+static int unpack(int source, int root, const char *base, bool is_layer, const struct wherry_unpack_options *options,
+                  struct wherry_layer_result *result, struct wherry_error *err)
 {
-    struct wherry_stream *stream cleanup_stream = wherry_stream_open(source, limits->max_bytes, err);
-    struct wherry_tar *tar cleanup_tar = stream != NULL ? wherry_tar_open(stream, err) : NULL;
-    struct wherry_place place;
+    struct unpacking unpacking = {.entries = 0};
+    struct wherry_stream *stream cleanup_stream = NULL;
+    struct wherry_tar *tar cleanup_tar = NULL;
     int ret;
 
+    wherry_place_init(&unpacking.place, root, base, options);
+    unpacking.place.is_layer = is_layer;
+    stream = wherry_stream_open(source, options->limits.max_bytes, err);
+    tar = unpacking.tar = stream != NULL ? wherry_tar_open(stream, err) : NULL;
+    ret = tar != NULL   ? wherry_stream_run(stream, unpack_all, &unpacking, result, err)
+          : err != NULL ? -err->code
+                        : -EIO;
+    wherry_place_close(&unpacking.place);
+    result->entries = unpacking.entries;
+    return ret;
+}
+
+int wherry_layer_unpack(int source, const char *target, const struct wherry_unpack_options *options,
+                        struct wherry_layer_result *result, struct wherry_error *err)
+{
+    int root = open(target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
     memset(result, 0, sizeof(*result));
-    if (tar == NULL)
-        return err != NULL ? -err->code : -EIO;
-    ret = wherry_place_init(&place, target, err);
-    if (ret < 0)
-        return ret;
-    ret = unpack_all(&place, tar, limits, &result->entries, err);
-    wherry_place_close(&place);
-    return ret < 0 ? ret : wherry_stream_finish(stream, result, err);
+    if (root < 0)
+        return wherry_error_set(err, errno, "layer directory %s", target);
+    return unpack(source, root, "", true, options, result, err);
+}
+
+int wherry_archive_unpack(int source, int root, const char *path, const struct wherry_unpack_options *options,
+                          struct wherry_layer_result *result, struct wherry_error *err)
+{
+    cleanup_close int directory = wherry_paths_open_in_root(root, path, O_PATH | O_DIRECTORY, err);
+    int own;
+
+    memset(result, 0, sizeof(*result));
+    if (directory < 0)
+        return directory;
+    own = fcntl(root, F_DUPFD_CLOEXEC, 0);
+    if (own < 0)
+        return wherry_error_set(err, errno, "%s", path);
+    return unpack(source, own, path, false, options, result, err);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -15,6 +16,7 @@
 #define META_PREFIX ".wh..wh."
 #define OPAQUE_NAME ".wh..wh..opq"
 #define OPAQUE_XATTR "trusted.overlay.opaque"
+#define OPAQUE_USER_XATTR "user.overlay.opaque"
 
 static bool begins(const char *name, const char *prefix)
 {
@@ -56,22 +58,44 @@ int wherry_whiteout_kind(const char *path, enum wherry_whiteout_kind *kind, stru
     return 0;
 }
 
-int wherry_whiteout_set_opaque(int directory, struct wherry_error *err)
+int wherry_whiteout_set_opaque(int directory, bool user_xattr, struct wherry_error *err)
 {
-    if (fsetxattr(directory, OPAQUE_XATTR, "y", 1, 0) < 0)
+    if (fsetxattr(directory, user_xattr ? OPAQUE_USER_XATTR : OPAQUE_XATTR, "y", 1, 0) < 0)
         return wherry_error_set(err, errno, "make the directory opaque");
     return 0;
+}
+
+bool wherry_whiteout_is(const struct stat *status)
+{
+    return S_ISCHR(status->st_mode) && status->st_rdev == makedev(0, 0);
 }
 
 bool wherry_whiteout_is_at(int parent, const char *name)
 {
     struct stat there;
 
-    return fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && S_ISCHR(there.st_mode) &&
-           there.st_rdev == makedev(0, 0);
+    return fstatat(parent, name, &there, AT_SYMLINK_NOFOLLOW) == 0 && wherry_whiteout_is(&there);
 }
 
-int wherry_whiteout_hide(int parent, const char *name, struct wherry_error *err)
+bool wherry_whiteout_is_opaque(int fd, bool user_xattr)
+{
+    char path[32], value[2];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return getxattr(path, user_xattr ? OPAQUE_USER_XATTR : OPAQUE_XATTR, value, sizeof(value)) == 1 && value[0] == 'y';
+}
+
+int wherry_whiteout_name(char path[PATH_MAX], size_t length, const char *name, struct wherry_error *err)
+{
+    int written = name != NULL ? snprintf(path + length, PATH_MAX - length, PREFIX "%s", name)
+                               : snprintf(path + length, PATH_MAX - length, OPAQUE_NAME);
+
+    if ((size_t)written >= PATH_MAX - length)
+        return wherry_error_set(err, ENAMETOOLONG, "%.256s…", path);
+    return 0;
+}
+
+int wherry_whiteout_hide(int parent, const char *name, bool user_xattr, struct wherry_error *err)
 {
     cleanup_close int fd = -1;
 
@@ -82,5 +106,5 @@ int wherry_whiteout_hide(int parent, const char *name, struct wherry_error *err)
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOTDIR || errno == ELOOP ? 0 : wherry_error_set(err, errno, "look at what is hidden");
-    return wherry_whiteout_set_opaque(fd, err);
+    return wherry_whiteout_set_opaque(fd, user_xattr, err);
 }

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,17 +31,19 @@ class Layer:
 
     def unpack(
         self, *members: bytes, end: bytes = END, max_bytes: int = 0, max_entries: int = 0
-    ) -> native.UnpackedLayer:
+    ) -> native.LayerSummary:
         """Unpacks members that are already in tar form."""
         return self.unpack_bytes(b"".join(members) + end, max_bytes=max_bytes, max_entries=max_entries)
 
-    def unpack_bytes(self, archive: bytes, *, max_bytes: int = 0, max_entries: int = 0) -> native.UnpackedLayer:
+    def unpack_bytes(
+        self, archive: bytes, *, max_bytes: int = 0, max_entries: int = 0, **options: Any
+    ) -> native.LayerSummary:
         """Unpacks a whole archive, compressed or not."""
         source = self.top / "archive"
         source.write_bytes(archive)
         descriptor = os.open(source, os.O_RDONLY)
         try:
-            return native.unpack_layer(descriptor, self.target, max_bytes=max_bytes, max_entries=max_entries)
+            return native.unpack_layer(descriptor, self.target, max_bytes=max_bytes, max_entries=max_entries, **options)
         finally:
             os.close(descriptor)
             source.unlink()

@@ -57,7 +57,7 @@ def sha256(data: bytes) -> str:
 def test_digests_and_sizes_of_both_sides(layer: Layer, form: Callable[[bytes], bytes]) -> None:
     packed = form(TAR)
     unpacked = layer.unpack_bytes(packed)
-    assert unpacked == native.UnpackedLayer(sha256(TAR), sha256(packed), len(packed), len(TAR), 2)
+    assert unpacked == native.LayerSummary(sha256(TAR), sha256(packed), len(packed), len(TAR), 2)
     assert (layer.target / "text").read_bytes() == CONTENT
 
 
