@@ -2,6 +2,7 @@
 #include "wherry/seccomp.h"
 
 #include "runtime/seccomp_cache.h"
+#include "runtime/seccomp_compact.h"
 #include "runtime/seccomp_rules.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
@@ -45,6 +46,7 @@ static int export_filter(scmp_filter_ctx context, struct wherry_seccomp *out, st
         return wherry_error_set(err, filter == NULL ? ENOMEM : EIO, "linux.seccomp: read the filter");
     out->filter = wherry_steal_pointer(&filter);
     out->length = (unsigned short)((size_t)status.st_size / sizeof(*filter));
+    seccomp_compact(out->filter, &out->length);
     return 0;
 }
 
