@@ -162,6 +162,8 @@ struct wherry_execution_domain {
 
 struct wherry_spec {
     struct json_object *document;
+    char *text; /* what the document was read from, by wherry_spec_load; NULL otherwise */
+    size_t text_length;
     struct wherry_arena arena;
     const char *oci_version;
     const char *hostname, *domainname;

@@ -4,6 +4,7 @@
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
 #include "wherry/json.h"
+#include "wherry/moment.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,13 +63,10 @@ static int open_root(const char *root, bool make, struct wherry_error *err)
 static char *now(void)
 {
     struct timespec moment;
-    struct tm broken;
-    char seconds[32], text[64];
+    char text[WHERRY_MOMENT_MAX];
 
     clock_gettime(CLOCK_REALTIME, &moment);
-    gmtime_r(&moment.tv_sec, &broken);
-    strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &broken);
-    snprintf(text, sizeof(text), "%s.%09ldZ", seconds, moment.tv_nsec);
+    wherry_moment_text(&moment, text);
     return strdup(text);
 }
 

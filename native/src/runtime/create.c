@@ -54,13 +54,8 @@ static int prepare_identity(struct creation *creation, struct wherry_error *err)
 /* A copy, because the bundle may be changed or gone by the time of exec and delete. */
 static int keep_configuration(struct creation *creation, struct wherry_error *err)
 {
-    size_t length = 0;
-    const char *text = json_object_to_json_string_length(
-        creation->spec.document, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
-
-    if (text == NULL)
-        return wherry_error_set(err, ENOMEM, "config.json");
-    return wherry_file_replace(creation->container.directory, "config.json", text, length, 0600, err);
+    return wherry_file_replace(creation->container.directory, "config.json", creation->spec.text,
+                               creation->spec.text_length, 0600, err);
 }
 
 static int fill_record(struct creation *creation, struct wherry_error *err)

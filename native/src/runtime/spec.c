@@ -3,10 +3,12 @@
 
 #include "spec_parts.h"
 #include "wherry/cleanup.h"
+#include "wherry/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int parse_root(struct wherry_spec *spec, const char *bundle, struct wherry_error *err)
@@ -96,17 +98,23 @@ int wherry_spec_parse(struct json_object *document, const char *bundle, struct w
 int wherry_spec_load(const char *bundle, struct wherry_spec *spec, struct wherry_error *err)
 {
     cleanup_close int directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    cleanup_free char *text = NULL;
     struct json_object *document;
+    size_t length = 0;
     int result;
 
     memset(spec, 0, sizeof(*spec));
     if (directory < 0)
         return wherry_error_set(err, errno, "open bundle %s", bundle);
-    document = wherry_json_read(directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
-    if (document == NULL)
+    if (wherry_file_read(directory, "config.json", WHERRY_SPEC_SIZE_MAX, &text, &length, err) < 0 ||
+        (document = wherry_json_parse(text, length, "config.json", err)) == NULL)
         return wherry_error_prefix(err, "bundle %s", bundle);
     result = wherry_spec_parse(document, bundle, spec, err);
-    return result < 0 ? wherry_error_prefix(err, "%s/config.json", bundle) : result;
+    if (result < 0)
+        return wherry_error_prefix(err, "%s/config.json", bundle);
+    spec->text = wherry_steal_pointer(&text);
+    spec->text_length = length;
+    return result;
 }
 
 const struct wherry_namespace *wherry_spec_namespace(const struct wherry_spec *spec, int flag)
@@ -122,6 +130,7 @@ void wherry_spec_free(struct wherry_spec *spec)
 {
     if (spec->document != NULL)
         json_object_put(spec->document);
+    free(spec->text);
     wherry_arena_free(&spec->arena);
     memset(spec, 0, sizeof(*spec));
 }
