@@ -85,16 +85,6 @@ static bool is_catch_all(const struct cgroup_device_rule *rule)
     return rule->type == 'a' && rule->major == ANY && rule->minor == ANY && rule->access == ALL;
 }
 
-static void start_over(struct cgroup_device_rules *rules, bool allow)
-{
-    rules->allow_rest = allow;
-    rules->count = 0;
-    if (!allow) {
-        memcpy(rules->list, standard, sizeof(standard));
-        rules->count = STANDARD_COUNT;
-    }
-}
-
 int cgroup_devices_parse(struct json_object *devices, struct cgroup_device_rules *rules, struct wherry_error *err)
 {
     size_t given = devices == NULL ? 0 : json_object_array_length(devices);
@@ -105,7 +95,7 @@ int cgroup_devices_parse(struct json_object *devices, struct cgroup_device_rules
     rules->list = calloc(STANDARD_COUNT + 2 * given, sizeof(*rules->list));
     if (rules->list == NULL)
         return wherry_error_set(err, ENOMEM, "linux.resources.devices");
-    start_over(rules, false);
+    rules->allow_rest = false;
     for (size_t i = 0; i < given; i++) {
         struct cgroup_device_rule rule;
         int result = parse_rule(json_object_array_get_idx(devices, i), i, &rule, err);
@@ -113,7 +103,8 @@ int cgroup_devices_parse(struct json_object *devices, struct cgroup_device_rules
         if (result < 0)
             return result;
         if (is_catch_all(&rule)) {
-            start_over(rules, rule.allow);
+            rules->allow_rest = rule.allow;
+            rules->count = 0;
             continue;
         }
         /* v1 takes "a" for everything, whatever stands behind it: only b and c go further than this. */
@@ -123,6 +114,12 @@ int cgroup_devices_parse(struct json_object *devices, struct cgroup_device_rules
             rule.type = 'c';
         }
         rules->list[rules->count++] = rule;
+    }
+    /* Behind what is given: every container has these devices, whatever its rules say of them (Docker's deny /dev/tty
+     * and the making of some nodes by name, and its containers are used with both). */
+    if (!rules->allow_rest) {
+        memcpy(&rules->list[rules->count], standard, sizeof(standard));
+        rules->count += STANDARD_COUNT;
     }
     return 0;
 }

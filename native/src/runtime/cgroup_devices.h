@@ -45,8 +45,8 @@ struct cgroup_device_rules {
         .allow_rest = false, .count = 0, .list = NULL                                                                  \
     }
 
-/* Reads the rules, leaves out what a later catch-all overrides, and puts the standard devices behind a catch-all
- * denial. `devices` may be NULL: then only the standard devices are allowed. */
+/* Reads the rules, leaves out what a later catch-all overrides, and puts the standard devices behind all of them unless
+ * everything is allowed. `devices` may be NULL: then only the standard devices are allowed. */
 int cgroup_devices_parse(struct json_object *devices, struct cgroup_device_rules *rules, struct wherry_error *err);
 void cgroup_devices_free(struct cgroup_device_rules *rules);
 

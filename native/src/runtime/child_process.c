@@ -234,7 +234,8 @@ int wherry_child_find_program(struct wherry_child *child, const void *subject, s
     if (result == -EACCES || result == -EPERM)
         return wherry_error_set(err, 0, "exec: \"%s\": permission denied", name);
     if (result == -EISDIR)
-        return wherry_error_set(err, 0, "exec: \"%s\": is a directory", name);
+        /* Docker knows exit status 126 by the first words, podman by the last. */
+        return wherry_error_set(err, 0, "exec: \"%s\": is a directory: permission denied", name);
     return result < 0 ? wherry_error_set(err, -result, "exec: \"%s\"", name) : 0;
 }
 

@@ -15,22 +15,26 @@ static const struct {
     const char *name;
     wherry_cli_verb *run;
     const char *summary;
+    int failure; /* its exit status when it fails */
 } verbs[] = {
-    {"create", wherry_cli_create, "create a container that waits for start"},
-    {"start", wherry_cli_start, "start a created container"},
-    {"run", wherry_cli_run, "create and start a container"},
-    {"exec", wherry_cli_exec, "start one more process in a container"},
-    {"state", wherry_cli_state, "show what a container is doing"},
-    {"kill", wherry_cli_kill, "send a signal to a container"},
-    {"delete", wherry_cli_delete, "remove a stopped container"},
-    {"pause", wherry_cli_pause, "freeze all processes of a container"},
-    {"resume", wherry_cli_resume, "let a frozen container go on"},
-    {"update", wherry_cli_update, "change the resource limits of a container"},
-    {"ps", wherry_cli_ps, "list the processes of a container"},
-    {"list", wherry_cli_list, "list containers"},
-    {"events", wherry_cli_events, "show what a container uses, and when it runs out of memory"},
-    {"features", wherry_cli_features, "tell what this runtime supports"},
-    {"spec", wherry_cli_spec, "write a config.json to start from"},
+    {"create", wherry_cli_create, "create a container that waits for start", 1},
+    {"start", wherry_cli_start, "start a created container", 1},
+    {"run", wherry_cli_run, "create and start a container", 1},
+    /* Any other could be the process's own, which callers read from the same place. */
+    {"exec", wherry_cli_exec, "start one more process in a container", 255},
+    {"state", wherry_cli_state, "show what a container is doing", 1},
+    {"kill", wherry_cli_kill, "send a signal to a container", 1},
+    {"delete", wherry_cli_delete, "remove a stopped container", 1},
+    {"pause", wherry_cli_pause, "freeze all processes of a container", 1},
+    {"resume", wherry_cli_resume, "let a frozen container go on", 1},
+    {"update", wherry_cli_update, "change the resource limits of a container", 1},
+    {"ps", wherry_cli_ps, "list the processes of a container", 1},
+    {"list", wherry_cli_list, "list containers", 1},
+    {"events", wherry_cli_events, "show what a container uses, and when it runs out of memory", 1},
+    {"features", wherry_cli_features, "tell what this runtime supports", 1},
+    {"spec", wherry_cli_spec, "write a config.json to start from", 1},
+    {"checkpoint", wherry_cli_checkpoint, "not supported", 1},
+    {"restore", wherry_cli_restore, "not supported", 1},
 };
 
 void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message)
@@ -105,10 +109,10 @@ int wherry_cli_print(struct json_object *document, struct wherry_error *err)
 
 static int print_help(void)
 {
-    printf(
-        "wherry-runtime %s: an OCI runtime\n\n"
-        "usage: wherry-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--version] VERB ...\n\n",
-        WHERRY_VERSION);
+    printf("wherry-runtime %s: an OCI runtime\n\n"
+           "usage: wherry-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--version] VERB "
+           "...\n\n",
+           WHERRY_VERSION);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
         printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
     return 0;
@@ -132,12 +136,14 @@ static void log_command(const struct wherry_cli *cli, int argc, char **argv)
         wherry_cli_log(cli, "debug", line);
 }
 
-static int dispatch(struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+/* `*status` is what the program exits with when the verb fails. */
+static int dispatch(struct wherry_cli *cli, int argc, char **argv, int *status, struct wherry_error *err)
 {
     for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
         if (strcmp(argv[0], verbs[i].name) != 0)
             continue;
         log_command(cli, argc, argv);
+        *status = verbs[i].failure;
         optind = 0; /* glibc: begin anew with another vector */
         return verbs[i].run(cli, argc, argv, err);
     }
@@ -186,15 +192,16 @@ int wherry_cli_main(int argc, char **argv)
     struct wherry_cli cli = {.root = WHERRY_RUNTIME_ROOT, .argv = argv};
     struct wherry_error err = WHERRY_ERROR_INIT;
     int result = read_options(&cli, argc, argv, &err);
+    int status = 1;
 
     if (result > 0) {
         int first = optind;
 
-        result = dispatch(&cli, argc - first, argv + first, &err);
+        result = dispatch(&cli, argc - first, argv + first, &status, &err);
     }
     if (result >= 0)
         return result;
     fprintf(stderr, "wherry-runtime: %s\n", err.message);
     wherry_cli_log(&cli, "error", err.message);
-    return 1;
+    return status;
 }

@@ -42,6 +42,7 @@ wherry_cli_verb wherry_cli_kill, wherry_cli_delete, wherry_cli_pause, wherry_cli
 wherry_cli_verb wherry_cli_state, wherry_cli_list, wherry_cli_ps; /* cli_show.c */
 wherry_cli_verb wherry_cli_events;                                /* cli_events.c */
 wherry_cli_verb wherry_cli_features, wherry_cli_spec;             /* cli_describe.c */
+wherry_cli_verb wherry_cli_checkpoint, wherry_cli_restore;        /* cli_control.c; refused by name */
 
 /* The whole program. Returns the exit status. */
 int wherry_cli_main(int argc, char **argv);

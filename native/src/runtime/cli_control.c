@@ -1,4 +1,4 @@
-/* The verbs kill, delete, pause, resume and update on the command line; see cli.h. */
+/* The verbs kill, delete, pause, resume, update, checkpoint and restore on the command line; see cli.h. */
 #include "cli.h"
 #include "signals.h"
 #include "wherry/cleanup.h"
@@ -89,4 +89,20 @@ int wherry_cli_update(const struct wherry_cli *cli, int argc, char **argv, struc
         return wherry_error_set(err, 0, "update: --resources must be given");
     resources = read_resources(path, err);
     return resources != NULL ? wherry_runtime_update(cli->root, argv[optind], resources, err) : -1;
+}
+
+int wherry_cli_checkpoint(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    (void)cli;
+    (void)argc;
+    (void)argv;
+    return wherry_error_set(err, 0, "checkpoint: not supported by this runtime");
+}
+
+int wherry_cli_restore(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+{
+    (void)cli;
+    (void)argc;
+    (void)argv;
+    return wherry_error_set(err, 0, "restore: not supported by this runtime");
 }

@@ -69,6 +69,10 @@ static void push_devices(struct wherry_plan *plan, const struct wherry_spec *spe
     for (size_t i = 0; i < spec->device_count; i++) {
         const struct wherry_device *device = &spec->devices[i];
 
+        /* It is the link to the container's own multiplexer; callers that hand over all of the host's devices
+         * (--privileged) name the host's, whose terminals would be out of reach. */
+        if (own && names(device->path, "/dev/ptmx"))
+            continue;
         wherry_plan_push(
             plan, own || !is_below_dev(device->path) ? wherry_child_make_device : wherry_child_check_device, device);
     }
