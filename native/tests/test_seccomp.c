@@ -166,8 +166,74 @@ static void kept_filters_are_used_again_unless_somebody_touched_them(void)
     CHECK(unlink(path) == 0 && rmdir(inner) == 0 && rmdir(directory) == 0);
 }
 
+/* Installs the filter and makes every system call that it would answer with an errno. */
+static bool kernel_agrees(const struct wherry_seccomp *filter, const uint64_t arguments[][6], size_t count)
+{
+    bool right = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && wherry_seccomp_install(filter) == 0;
+
+    for (size_t i = 0; i < count; i++) {
+        /* Up to uretprobe, which the kernel exempts from filters and answers with SIGILL. */
+        for (int number = 0; number < 335; number++) {
+            uint32_t answer = wherry_seccomp_evaluate(filter, number, arguments[i]);
+
+            if ((answer & SECCOMP_RET_ACTION_FULL) != SECCOMP_RET_ERRNO)
+                continue;
+            errno = 0;
+            right = right && syscall(number, arguments[i][0], arguments[i][1], 0, 0, 0, 0) < 0 &&
+                    errno == (int)(answer & SECCOMP_RET_DATA);
+        }
+    }
+    return right;
+}
+
+static void what_a_filter_would_answer_is_what_the_kernel_answers(void)
+{
+    /* Of every number, with arguments that the rules tell apart; an answer of ERRNO is tried on the kernel. */
+    static const char profile[] =
+        "{\"defaultAction\":\"SCMP_ACT_ERRNO\",\"defaultErrnoRet\":77,\"syscalls\":["
+        "{\"names\":[\"getpriority\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":78,"
+        "\"args\":[{\"index\":0,\"value\":4294967296,\"op\":\"SCMP_CMP_GE\"}]},"
+        "{\"names\":[\"getpriority\"],\"action\":\"SCMP_ACT_ERRNO\",\"errnoRet\":79,"
+        "\"args\":[{\"index\":1,\"value\":240,\"valueTwo\":16,\"op\":\"SCMP_CMP_MASKED_EQ\"}]},"
+        "{\"names\":[\"write\",\"exit_group\",\"exit\",\"munmap\",\"sigaltstack\"],\"action\":\"SCMP_ACT_ALLOW\"}]}";
+    static const uint64_t arguments[][6] = {{0}, {1, 0x15}, {UINT64_C(1) << 32}, {UINT64_C(1) << 40, 0x1f}, {2, 0x25}};
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    struct wherry_seccomp filter;
+    int status = 0;
+    pid_t pid;
+
+    CHECK_OK(compile(profile, NULL, &filter, &err), err);
+    pid = fork();
+    if (pid == 0)
+        _exit(kernel_agrees(&filter, arguments, sizeof(arguments) / sizeof(arguments[0])) ? 0 : 1);
+    CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(wherry_seccomp_evaluate(&filter, SYS_write, arguments[0]) == SECCOMP_RET_ALLOW);
+    CHECK((wherry_seccomp_evaluate(&filter, SYS_getpriority, arguments[2]) & SECCOMP_RET_DATA) == 78);
+    CHECK((wherry_seccomp_evaluate(&filter, SYS_getpriority, arguments[1]) & SECCOMP_RET_DATA) == 79);
+    wherry_seccomp_free(&filter);
+}
+
+static void an_instruction_that_is_not_known_kills_and_no_filter_allows(void)
+{
+    static const uint64_t none[6] = {0};
+    struct sock_filter odd[] = {{.code = BPF_MISC | BPF_TAX}, {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW}};
+    struct sock_filter endless[] = {{.code = BPF_JMP | BPF_JA, .k = UINT32_MAX}};
+    struct sock_filter beyond[] = {{.code = BPF_LD | BPF_W | BPF_ABS, .k = UINT32_MAX},
+                                   {.code = BPF_RET | BPF_K, .k = SECCOMP_RET_ALLOW}};
+
+    CHECK(wherry_seccomp_evaluate(&(struct wherry_seccomp){.filter = odd, .length = 2}, 0, none) ==
+          SECCOMP_RET_KILL_PROCESS);
+    CHECK(wherry_seccomp_evaluate(&(struct wherry_seccomp){.filter = endless, .length = 1}, 0, none) ==
+          SECCOMP_RET_KILL_PROCESS);
+    CHECK(wherry_seccomp_evaluate(&(struct wherry_seccomp){.filter = beyond, .length = 2}, 0, none) ==
+          SECCOMP_RET_KILL_PROCESS);
+    CHECK(wherry_seccomp_evaluate(&(struct wherry_seccomp)WHERRY_SECCOMP_INIT, 0, none) == SECCOMP_RET_ALLOW);
+}
+
 int main(void)
 {
+    RUN(what_a_filter_would_answer_is_what_the_kernel_answers);
+    RUN(an_instruction_that_is_not_known_kills_and_no_filter_allows);
     RUN(named_calls_get_their_errno_and_others_the_default);
     RUN(arguments_are_compared_and_repeated_ones_are_alternatives);
     RUN(the_default_action_can_kill);

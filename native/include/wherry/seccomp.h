@@ -10,6 +10,7 @@
 #include "wherry/error.h"
 
 #include <linux/filter.h>
+#include <stdint.h>
 
 struct json_object;
 
@@ -35,5 +36,9 @@ int wherry_seccomp_compile(struct json_object *seccomp, const char *cache_dir, s
 /* Installs the filter in the calling process, which has CAP_SYS_ADMIN or no_new_privs. Async-signal-safe.
  * Returns 0 or -errno; a filter of length 0 is none. */
 int wherry_seccomp_install(const struct wherry_seccomp *seccomp);
+
+/* What the filter answers to a system call of this program's own architecture with these arguments: SECCOMP_RET_*. A
+ * filter of length 0 allows all; one with instructions that libseccomp does not make kills. */
+uint32_t wherry_seccomp_evaluate(const struct wherry_seccomp *seccomp, int number, const uint64_t arguments[6]);
 
 void wherry_seccomp_free(struct wherry_seccomp *seccomp);

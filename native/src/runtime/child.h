@@ -64,6 +64,7 @@ wherry_step wherry_child_enter_cgroup;         /* no subject: the plan's cgroup 
 wherry_step wherry_child_new_cgroup_namespace; /* no subject */
 wherry_step wherry_child_join_mount_namespace; /* const char *path */
 wherry_step wherry_child_join_container;       /* const int *flags, of plan->pidfd */
+wherry_step wherry_child_be_born;              /* no subject: go on as a child that is in the joined pid namespace */
 wherry_step wherry_child_new_keyring;          /* no subject */
 wherry_step wherry_child_new_session;          /* no subject */
 wherry_step wherry_child_set_hostname;         /* const char *name */
@@ -98,7 +99,8 @@ wherry_step wherry_child_make_readonly; /* const char *path */
 wherry_step wherry_child_set_sysctl; /* struct wherry_sysctl */
 
 /* child_console.c */
-wherry_step wherry_child_open_console; /* struct wherry_process */
+wherry_step wherry_child_open_console;  /* struct wherry_process */
+wherry_step wherry_child_take_terminal; /* no subject: standard input becomes the terminal of the process's session */
 
 /* child_scheduling.c */
 wherry_step wherry_child_set_affinity;      /* struct wherry_id_set */

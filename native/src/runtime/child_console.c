@@ -77,15 +77,12 @@ static int bind_console(struct wherry_child *child, int slave, struct wherry_err
     return wherry_child_attach(copy, target, "/dev/console", err);
 }
 
-static int take_terminal(int slave, const struct wherry_process *process, struct wherry_error *err)
+static int connect_terminal(int slave, const struct wherry_process *process, struct wherry_error *err)
 {
     struct winsize size = {.ws_row = process->rows, .ws_col = process->columns};
 
     if (process->has_console_size && ioctl(slave, TIOCSWINSZ, &size) < 0)
         return wherry_error_set(err, errno, "set process.consoleSize");
-    /* The session was started before, so this terminal becomes its controlling one. */
-    if (ioctl(slave, TIOCSCTTY, 0) < 0)
-        return wherry_error_set(err, errno, "take the controlling terminal");
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (dup3(slave, fd, 0) < 0)
             return wherry_error_set(err, errno, "connect standard streams to the terminal");
@@ -111,5 +108,12 @@ int wherry_child_open_console(struct wherry_child *child, const void *subject, s
         return -1;
     if (send_master(child->plan->console_socket, master, err) < 0)
         return -1;
-    return take_terminal(slave, process, err);
+    return connect_terminal(slave, process, err);
+}
+
+int wherry_child_take_terminal(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    (void)child;
+    (void)subject;
+    return ioctl(STDIN_FILENO, TIOCSCTTY, 0) < 0 ? wherry_error_set(err, errno, "take the controlling terminal") : 0;
 }

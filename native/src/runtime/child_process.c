@@ -160,6 +160,8 @@ int wherry_child_change_user(struct wherry_child *child, const void *subject, st
     result = wherry_capabilities_apply(&identity->capabilities);
     if (result < 0)
         return wherry_error_set(err, -result, "set process.capabilities");
+    /* A change of IDs sets it to whatever fs.suid_dumpable says, prctl(2). */
+    prctl(PR_SET_DUMPABLE, 0);
     umask(process->has_umask ? process->umask : DEFAULT_UMASK);
     return 0;
 }

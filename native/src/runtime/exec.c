@@ -103,28 +103,8 @@ static int prepare(struct execution *execution, struct wherry_error *err)
         return -1;
     plan->preserved_fds = options->preserved_fds;
     plan->keep_keyring = options->keep_keyring;
-    execution->flags = execution->container.namespaces & ~CLONE_NEWPID;
+    execution->flags = execution->container.namespaces;
     return wherry_plan_exec(plan, &execution->flags, err);
-}
-
-/* A pid namespace can only be entered by being born in it: the runtime has its next child born there, and takes that
- * back at once. */
-static int clone_inside(struct execution *execution, struct wherry_error *err)
-{
-    cleanup_close int own = -1;
-    int result;
-
-    if ((execution->container.namespaces & CLONE_NEWPID) == 0)
-        return wherry_launch_clone(&execution->launch, err);
-    own = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
-    if (own < 0)
-        return wherry_error_set(err, errno, "open own pid namespace");
-    if (setns(execution->plan.pidfd, CLONE_NEWPID) < 0)
-        return wherry_error_set(err, errno, "join the container's pid namespace");
-    result = wherry_launch_clone(&execution->launch, err);
-    if (setns(own, CLONE_NEWPID) < 0 && result == 0)
-        return wherry_error_set(err, errno, "return to own pid namespace");
-    return result;
 }
 
 /* The CPUs that the process is to begin on are the runtime's own while it makes it: on v2 it is born in its cgroup,
@@ -136,23 +116,36 @@ static int clone_on_cpus(struct execution *execution, struct wherry_error *err)
     int result;
 
     if (cpus == NULL)
-        return clone_inside(execution, err);
+        return wherry_launch_clone(&execution->launch, err);
     result = wherry_priorities_get_affinity(&own);
     if (result == 0)
         result = wherry_priorities_set_affinity(cpus);
     if (result < 0)
         return wherry_error_set(err, -result, "process.execCPUAffinity.initial: none of these CPUs can be had");
-    result = clone_inside(execution, err);
+    result = wherry_launch_clone(&execution->launch, err);
     wherry_priorities_set_affinity(&own);
     return result;
+}
+
+/* A pid namespace can only be entered by being born in it: the child that was cloned here prepares everything, and has
+ * the process be born at the very end. */
+static int admit(struct execution *execution, struct wherry_error *err)
+{
+    struct wherry_launch *launch = &execution->launch;
+    int result = wherry_message_ask_for_senders(launch->sync_fd);
+
+    if (result < 0)
+        return wherry_error_set(err, -result, "ask for credentials");
+    if (wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 || wherry_launch_admit(launch, err) < 0)
+        return -1;
+    return execution->plan.birth == WHERRY_BIRTH_BY_CLONE ? 0 : wherry_launch_follow(launch, err);
 }
 
 static int converse(struct execution *execution, struct wherry_error *err)
 {
     struct wherry_launch *launch = &execution->launch;
 
-    if (wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 ||
-        wherry_launch_admit(launch, err) < 0 || wherry_launch_set_priorities(launch, &execution->process, err) < 0 ||
+    if (admit(execution, err) < 0 || wherry_launch_set_priorities(launch, &execution->process, err) < 0 ||
         wherry_launch_expect(launch, WHERRY_MESSAGE_CREATED, err) < 0)
         return -1;
     if (execution->options->pid_file != NULL &&

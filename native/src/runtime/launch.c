@@ -92,6 +92,43 @@ static int report_death(struct wherry_launch *launch, struct wherry_error *err)
     return wherry_error_set(err, 0, "the container's process ended while it was being prepared");
 }
 
+int wherry_launch_receive_cloned(int sync_fd, pid_t *pid, struct wherry_error *err)
+{
+    struct wherry_message message;
+    pid_t sender = 0;
+    int got = wherry_message_receive_from(sync_fd, &message, &sender);
+
+    if (got < 0)
+        return wherry_error_set(err, -got, "listen to the container's process");
+    if (got == 0)
+        return 0;
+    if (message.kind == WHERRY_MESSAGE_FAILED) {
+        *err = message.error;
+        return err->code > 0 ? -err->code : -1;
+    }
+    if (message.kind != WHERRY_MESSAGE_CLONED)
+        return wherry_error_set(err, EPROTO, "unexpected message %d", (int)message.kind);
+    *pid = sender;
+    return 1;
+}
+
+int wherry_launch_follow(struct wherry_launch *launch, struct wherry_error *err)
+{
+    siginfo_t info = {0};
+    pid_t pid = 0;
+    int got = wherry_launch_receive_cloned(launch->sync_fd, &pid, err);
+
+    if (got <= 0)
+        return got < 0 ? got : report_death(launch, err);
+    /* Whose parent is this process: what is signalled and waited for from here on can be nothing else. */
+    if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) < 0)
+        return wherry_error_set(err, errno, "the container's process %d", (int)pid);
+    while (waitpid(launch->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    launch->pid = pid;
+    return 0;
+}
+
 int wherry_launch_expect(struct wherry_launch *launch, int expected, struct wherry_error *err)
 {
     struct wherry_message message;

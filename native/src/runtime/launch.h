@@ -29,6 +29,12 @@ int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err);
  * ends of the conversation. */
 int wherry_launch_clone_in_user(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err);
 
+/* Waits until the process that stays has been made by the one that was cloned, and tells its number. */
+int wherry_launch_receive_cloned(int sync_fd, pid_t *pid, struct wherry_error *err);
+
+/* The child has another one be born in its place and ends: from here on that one is the child. */
+int wherry_launch_follow(struct wherry_launch *launch, struct wherry_error *err);
+
 /* Lets the child go on: whatever had to be done to it from outside is done. */
 int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err);
 

@@ -52,42 +52,14 @@ static void go_between(const struct wherry_launch *launch, int sync_fd)
     _exit(0);
 }
 
-/* The first message, with the number of its sender. */
-static int receive_cloned(int sync_fd, pid_t *pid, struct wherry_error *err)
-{
-    struct wherry_message message = {0};
-    struct iovec data = {.iov_base = &message, .iov_len = sizeof(message)};
-    union {
-        char space[CMSG_SPACE(sizeof(struct ucred))];
-        struct cmsghdr align;
-    } control = {{0}};
-    struct msghdr header = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
-    struct ucred sender;
-    ssize_t got;
-
-    do {
-        got = recvmsg(sync_fd, &header, MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
-    if (got != sizeof(message) || CMSG_FIRSTHDR(&header) == NULL)
-        return wherry_error_set(err, got < 0 ? errno : EPROTO, "listen to the container's process");
-    if (message.kind == WHERRY_MESSAGE_FAILED) {
-        *err = message.error;
-        return -1;
-    }
-    memcpy(&sender, CMSG_DATA(CMSG_FIRSTHDR(&header)), sizeof(sender));
-    *pid = sender.pid;
-    return 0;
-}
-
 int wherry_launch_clone_in_user(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err)
 {
     struct clone_args args = {.exit_signal = SIGCHLD};
-    int on = 1, result;
+    int result = wherry_message_ask_for_senders(sync_fd);
     long between;
 
-    if (setsockopt(sync_fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0)
-        return wherry_error_set(err, errno, "ask for credentials");
+    if (result < 0)
+        return wherry_error_set(err, -result, "ask for credentials");
     if (launch->cgroup_fd >= 0) {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)launch->cgroup_fd;
@@ -100,8 +72,10 @@ int wherry_launch_clone_in_user(struct wherry_launch *launch, int sync_fd, int c
     }
     if (between < 0)
         return wherry_error_set(err, errno, "make a process in the user namespace");
-    result = receive_cloned(sync_fd, &launch->pid, err);
+    result = wherry_launch_receive_cloned(sync_fd, &launch->pid, err);
     while (waitpid((pid_t)between, NULL, 0) < 0 && errno == EINTR)
         ;
-    return result;
+    if (result == 0)
+        return wherry_error_set(err, EPIPE, "listen to the container's process");
+    return result < 0 ? result : 0;
 }

@@ -35,3 +35,10 @@ int wherry_message_ask(int fd, enum wherry_message_kind question, enum wherry_me
 
 /* 1 when a message was read, 0 at end of file, -errno. Async-signal-safe. */
 int wherry_message_receive(int fd, struct wherry_message *message);
+
+/* Asks the kernel to tell who has sent what is received on `fd` from now on: 0, or -errno. */
+int wherry_message_ask_for_senders(int fd);
+
+/* The same as wherry_message_receive, and the number of the sender as this process sees it: the kernel's word, which
+ * the message's own `pid` is not. -EPROTO where it was not asked to tell. */
+int wherry_message_receive_from(int fd, struct wherry_message *message, pid_t *sender);

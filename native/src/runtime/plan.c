@@ -60,6 +60,22 @@ int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_proces
     return seccomp != NULL ? wherry_seccomp_compile(seccomp, cache_dir, &identity->seccomp, err) : 0;
 }
 
+/* What the process does itself that its parent cannot do for it. */
+static void push_birth(struct wherry_plan *plan)
+{
+    const struct wherry_process *process = plan->identity.process;
+
+    if (plan->birth != WHERRY_BIRTH_BY_CLONE) {
+        wherry_plan_push(plan, wherry_child_be_born, NULL);
+        wherry_plan_push(plan, wherry_child_new_session, NULL);
+        if (process->terminal)
+            wherry_plan_push(plan, wherry_child_take_terminal, NULL);
+    }
+    /* Last of them the priorities: a process with a deadline can clone no more, and all that is left clones nothing. */
+    if (wherry_priorities_wanted(process))
+        wherry_plan_push(plan, wherry_child_await_priorities, NULL);
+}
+
 void wherry_plan_push_identity(struct wherry_plan *plan)
 {
     struct wherry_identity *identity = &plan->identity;
@@ -72,14 +88,13 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
     wherry_plan_push(plan, wherry_child_own_streams, process);
     /* As root first: a directory that only root may enter is a lawful working directory. */
     wherry_plan_push(plan, wherry_child_change_directory, process->cwd);
-    /* In the cgroup, which decides on what can be had; a filter or the new user could forbid all three. Last of them
-     * the priorities: a process with a deadline can clone no more, and all that is left clones nothing. */
+    /* In the cgroup, which decides on what can be had; a filter or the new user could forbid them. */
     if (identity->domain->has_personality)
         wherry_plan_push(plan, wherry_child_set_personality, identity->domain);
     if (identity->domain->memory_policy != NULL)
         wherry_plan_push(plan, wherry_child_set_memory_policy, identity->domain->memory_policy);
-    if (wherry_priorities_wanted(process))
-        wherry_plan_push(plan, wherry_child_await_priorities, NULL);
+    if (plan->birth != WHERRY_BIRTH_LAST)
+        push_birth(plan);
     /* A filter without no_new_privs needs CAP_SYS_ADMIN, seccomp(2): before the capabilities are dropped. */
     if (identity->seccomp.length > 0 && !process->no_new_privileges)
         wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
@@ -89,10 +104,12 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
     wherry_plan_push(plan, wherry_child_change_user, identity);
     /* Some directories only let their own user in. */
     wherry_plan_push(plan, wherry_child_change_directory_again, process->cwd);
-    /* As the user and in the directory that the program will have. */
-    wherry_plan_push(plan, wherry_child_find_program, identity);
     if (process->no_new_privileges)
         wherry_plan_push(plan, wherry_child_set_no_new_privileges, NULL);
+    if (plan->birth == WHERRY_BIRTH_LAST)
+        push_birth(plan);
+    /* As the user, in the directory, and with the /proc/self that the program will have. */
+    wherry_plan_push(plan, wherry_child_find_program, identity);
 }
 
 void wherry_plan_push_execute(struct wherry_plan *plan)

@@ -47,6 +47,16 @@ struct wherry_identity {
     bool has_home;
 };
 
+/*
+ * When a process that joins a pid namespace is born in it. Until then nobody in there sees it or can trace it, who with
+ * CAP_SYS_PTRACE would get what it holds: the privileges of the host's root.
+ */
+enum wherry_birth {
+    WHERRY_BIRTH_BY_CLONE,      /* there is no other pid namespace to go to, or the clone itself makes it */
+    WHERRY_BIRTH_LAST,          /* as the container's user, with its capabilities and its filter */
+    WHERRY_BIRTH_BEFORE_FILTER, /* the filter forbids it: while it is root, and only undumpable (CVE-2016-9962) */
+};
+
 struct wherry_plan {
     struct wherry_arena arena;
     struct wherry_operation *operations;
@@ -66,6 +76,7 @@ struct wherry_plan {
     int cgroup_fds[WHERRY_CGROUP_HIERARCHIES_MAX];
     size_t cgroup_fd_count;
     unsigned preserved_fds;
+    enum wherry_birth birth;
     bool keep_keyring; /* the caller's session keyring is inherited */
 };
 

@@ -80,6 +80,13 @@ static void push_devices(struct wherry_plan *plan, const struct wherry_spec *spe
         wherry_plan_push(plan, wherry_child_make_default_devices, NULL);
 }
 
+static void push_console(struct wherry_plan *plan)
+{
+    wherry_plan_push(plan, wherry_child_open_console, plan->identity.process);
+    /* The session was started before. */
+    wherry_plan_push(plan, wherry_child_take_terminal, NULL);
+}
+
 /* Everything that is mounted, made and hidden below the new root. */
 static int push_filesystem(struct wherry_plan *plan, const struct wherry_spec *spec, struct wherry_cgroup *cgroup,
                            struct wherry_error *err)
@@ -94,7 +101,7 @@ static int push_filesystem(struct wherry_plan *plan, const struct wherry_spec *s
     push_devices(plan, spec);
     /* Needs the container's devpts, and gives it /dev/console. */
     if (plan->identity.process->terminal)
-        wherry_plan_push(plan, wherry_child_open_console, plan->identity.process);
+        push_console(plan);
     /* While /proc/sys is writable. */
     for (size_t i = 0; i < spec->sysctl_count; i++)
         wherry_plan_push(plan, wherry_child_set_sysctl, &spec->sysctls[i]);

@@ -4,6 +4,10 @@
 
 #include <errno.h>
 #include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 /* CPUs that were only meant for the beginning are not left behind. */
 static int push_affinity(struct wherry_plan *plan, struct wherry_error *err)
@@ -23,8 +27,40 @@ static int push_affinity(struct wherry_plan *plan, struct wherry_error *err)
     return 0;
 }
 
+/* Whether a filter that is in force by then lets pass what is done to be born last: being born, starting a session,
+ * taking its terminal, hearing of priorities, and the parent's end. */
+static bool filter_permits_birth(const struct wherry_identity *identity)
+{
+    static const struct {
+        int number;
+        uint64_t arguments[6];
+    } calls[] = {
+        {SYS_clone, {CLONE_PARENT}}, {SYS_setsid, {0}},     {SYS_ioctl, {STDIN_FILENO, TIOCSCTTY}},
+        {SYS_recvfrom, {0}},         {SYS_exit_group, {0}},
+    };
+
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        uint32_t answer = wherry_seccomp_evaluate(&identity->seccomp, calls[i].number, calls[i].arguments);
+
+        if (answer != SECCOMP_RET_ALLOW && answer != SECCOMP_RET_LOG)
+            return false;
+    }
+    return true;
+}
+
+static enum wherry_birth choose_birth(const struct wherry_plan *plan, int flags)
+{
+    if ((flags & CLONE_NEWPID) == 0)
+        return WHERRY_BIRTH_BY_CLONE;
+    /* With no_new_privs the filter comes after the birth. */
+    return plan->identity.process->no_new_privileges || filter_permits_birth(&plan->identity)
+               ? WHERRY_BIRTH_LAST
+               : WHERRY_BIRTH_BEFORE_FILTER;
+}
+
 int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_error *err)
 {
+    plan->birth = choose_birth(plan, *flags);
     /* Nothing is done before the runtime is sure of what it has made. */
     wherry_plan_push(plan, wherry_child_await_admission, NULL);
     /* Through descriptors of the host's hierarchies, which are out of sight once the container's mounts are joined; and
@@ -39,10 +75,13 @@ int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_e
         wherry_plan_push(plan, wherry_child_become_root, NULL);
     if (!plan->keep_keyring)
         wherry_plan_push(plan, wherry_child_new_keyring, NULL);
-    wherry_plan_push(plan, wherry_child_new_session, NULL);
+    if (plan->birth == WHERRY_BIRTH_BY_CLONE)
+        wherry_plan_push(plan, wherry_child_new_session, NULL);
     /* From the container's own devpts. */
     if (plan->identity.process->terminal)
         wherry_plan_push(plan, wherry_child_open_console, plan->identity.process);
+    if (plan->identity.process->terminal && plan->birth == WHERRY_BIRTH_BY_CLONE)
+        wherry_plan_push(plan, wherry_child_take_terminal, NULL);
     wherry_plan_push_identity(plan);
     wherry_plan_push(plan, wherry_child_report_created, NULL);
     wherry_plan_push_execute(plan);

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +25,10 @@ EXECS = 200
 DOCKER_EXECS = 15
 SCRIPT = "#!/proc/self/exe\n"
 
-CAPABILITIES = {"default": DEFAULT_CAPABILITIES}
+CAPABILITIES = {
+    "default": DEFAULT_CAPABILITIES,
+    "tracing": (*DEFAULT_CAPABILITIES, "CAP_SYS_PTRACE", "CAP_DAC_READ_SEARCH"),
+}
 
 
 def digest(path: Path) -> str:
@@ -60,21 +65,42 @@ def test_nothing_is_taken_of_a_process_that_joins(runtime: Runtime, ambush: str)
     for _ in range(EXECS):
         runtime("exec", ambush, "true")
     text = runtime.text()
-    assert len(said(text, "born")) >= EXECS // 4  # it has seen them; on a busy machine some escape it
+    assert len(said(text, "born")) >= EXECS // 20  # it hunts, though what lives so shortly mostly escapes it
     assert_nothing_was_taken(text)
     assert digest(PROGRAM) == before
 
 
-@pytest.mark.parametrize("program", ["/proc/self/exe", "/script"])
 def test_the_program_that_a_joining_process_is_made_to_execute_again_cannot_be_written(
-    runtime: Runtime, ambush: str, program: str
+    runtime: Runtime, bundle: Bundle, ambush: str
 ) -> None:
     before = digest(PROGRAM)
     for _ in range(EXECS // 4):
-        assert runtime("exec", ambush, program, check=False).returncode == 1
+        assert runtime("exec", ambush, "/script", check=False).returncode == 1
+    # Made to wait, by a log that nobody reads, it can be seen for as long as the thief likes.
+    os.mkfifo(bundle.rootfs / "log")
+    runtime("exec", "--detach", ambush, "/proc/self/exe", "--log", "/log", "nonsense", stdout=subprocess.DEVNULL)
     wait_until(lambda: said(runtime.text(), "program"), "the thief has never had such a program open")
+    time.sleep(0.2)
+    reader = os.open(bundle.rootfs / "log", os.O_RDONLY)  # lets it go on
+    os.close(reader)
+    time.sleep(0.2)
     assert_nothing_was_taken(runtime.text())
     assert digest(PROGRAM) == before
+
+
+@pytest.mark.parametrize("call", ["clone", "setsid", "recvfrom"])
+def test_a_filter_that_forbids_what_joining_takes_does_not_forbid_to_join(
+    runtime: Runtime, bundle: Bundle, call: str
+) -> None:
+    bundle.linux["seccomp"] = {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": [call], "action": "SCMP_ACT_KILL_PROCESS"}],
+    }
+    bundle.process["noNewPrivileges"] = False
+    bundle.process["args"] = ["sleep", "1000"]
+    runtime.create()
+    runtime("start", "kept")
+    assert runtime("exec", "kept", "grep", "Seccomp:", "/proc/self/status").stdout.split() == ["Seccomp:", "2"]
 
 
 def test_an_entrypoint_that_is_the_runtime_itself_does_not_write_it(runtime: Runtime, bundle: Bundle) -> None:
