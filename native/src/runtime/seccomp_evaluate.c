@@ -13,7 +13,7 @@
 #elif defined(__aarch64__)
 #define OWN_ARCHITECTURE AUDIT_ARCH_AARCH64
 #else
-#error "the audit architecture of this machine has to be named here"
+#define OWN_ARCHITECTURE 0 /* of no machine: every filter that looks at it refuses */
 #endif
 
 static bool compare(uint16_t code, uint32_t left, uint32_t right)
