@@ -71,12 +71,17 @@ int wherry_statistics_json(const char *root, const char *id, char **text, struct
 int wherry_kernel_check_json(const char *config_file, const char *kernel_version, char **json_out,
                              struct wherry_error *err);
 void free(void *pointer);
+
+int inotify_init1(int flags);
+int inotify_add_watch(int fd, const char *path, uint32_t mask);
+int inotify_rm_watch(int fd, int watch);
 """
 
 SOURCE = """
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include "wherry/changes.h"
 #include "wherry/error.h"
 #include "wherry/file.h"

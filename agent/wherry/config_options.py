@@ -14,7 +14,7 @@ from wherry.config import AddressPool, RuntimeChoice, Ulimit
 from wherry.errors import InvalidParameter
 
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-LOG_DRIVERS = ("json-file", "none")
+LOG_DRIVERS = ("json-file", "local", "syslog", "journald", "none")
 ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",

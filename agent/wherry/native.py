@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import fcntl
 import json
 import os
@@ -21,6 +22,7 @@ from typing import Any, Literal
 from wherry._native import ffi, lib
 from wherry.errors import SystemFailure
 
+_CHANGES = 0x002 | 0x080 | 0x100 | 0x200  # IN_MODIFY, IN_MOVED_TO, IN_CREATE, IN_DELETE: <sys/inotify.h>
 PROGRAMS_VARIABLE = "WHERRY_PROGRAMS"
 _SOURCE_TREE_BUILD = Path(__file__).resolve().parents[2] / "native" / "build"
 
@@ -669,6 +671,31 @@ def kernel_check(config_file: str | Path | None = None, kernel_version: str | No
         live=report["live"],
         findings=tuple(KernelFinding(**finding) for finding in report["findings"]),
     )
+
+
+def inotify_open() -> int:
+    """A descriptor that tells of changes in directories (inotify(7)); it does not block."""
+    descriptor = int(lib.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC))
+    if descriptor < 0:
+        raise NativeError(f"inotify: {os.strerror(ffi.errno)}", ffi.errno)
+    return descriptor
+
+
+def inotify_add(descriptor: int, directory: Path) -> int:
+    """Watches for files in a directory that are written, made, renamed or removed; FileNotFoundError for one that is
+    not there. The number of the watch is the same for the same directory.
+    """
+    number = int(lib.inotify_add_watch(descriptor, _path(directory), _CHANGES))
+    if number < 0 and ffi.errno in (errno.ENOENT, errno.ENOTDIR):
+        raise FileNotFoundError(directory)
+    if number < 0:
+        raise NativeError(f"inotify: {directory}: {os.strerror(ffi.errno)}", ffi.errno)
+    return number
+
+
+def inotify_remove(descriptor: int, number: int) -> None:
+    """Ends a watch; one whose directory has gone has ended by itself."""
+    lib.inotify_rm_watch(descriptor, number)
 
 
 def program(name: str) -> Path:

@@ -63,8 +63,8 @@ static void the_command_line_is_held_to_what_it_may_say(void)
     struct monitor_options options;
 
     CHECK_OK(parse(NULL, NULL, &options, &err), err);
-    CHECK(options.ready_fd == -1 && options.log_path == NULL && options.restart.kind == RESTART_NO);
-    CHECK_FAILS(parse("--log-driver", "syslog", &options, &err), err, "--log-driver: \"syslog\": unknown");
+    CHECK(options.ready_fd == -1 && options.log.path == NULL && options.restart.kind == RESTART_NO);
+    CHECK_FAILS(parse("--log-driver", "gelf", &options, &err), err, "--log-driver: \"gelf\": unknown");
     CHECK_FAILS(parse("--log-path", "/x", &options, &err), err, "goes with --log-driver json-file");
     CHECK_FAILS(parse("--log-max-size", "0", &options, &err), err, "must be an integer from 1");
     CHECK_FAILS(parse("--ready-fd", "three", &options, &err), err, "--ready-fd: \"three\"");

@@ -57,7 +57,7 @@ OPTIONS = {
     "keep_volumes": {"type": "bool", "default": True},
     "kill_signal": {"type": "str"},
     "labels": {"type": "dict"},
-    "log_driver": {"type": "str", "choices": ["json-file", "none"]},
+    "log_driver": {"type": "str", "choices": ["json-file", "local", "syslog", "journald", "none"]},
     "log_options": {"type": "dict", "aliases": ["log_opt"]},
     "mac_address": {"type": "str"},
     "memory": {"type": "str"},

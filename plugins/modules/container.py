@@ -332,10 +332,16 @@ options:
     type: str
     choices:
       - json-file
+      - local
+      - syslog
+      - journald
       - none
   log_options:
     description:
-      - Options of the log driver, such as C(max-size) and C(max-file).
+      - Options of the log driver, named as Docker names them. C(max-size), C(max-file) and C(compress) of V(json-file) and
+        V(local); C(labels), C(labels-regex), C(env), C(env-regex) and C(tag) of V(json-file) and V(journald);
+        C(syslog-address), C(syslog-facility), C(syslog-format) and C(tag) of V(syslog); C(mode) and C(max-buffer-size) of each.
+      - An option that the driver does not have is refused.
     type: dict
     aliases:
       - log_opt

@@ -76,6 +76,7 @@ def summary(containers: Containers, container: Container, sizes: tuple[int, int]
 
 def _state(container: Container) -> dict[str, Any]:
     state = container.state
+    lost = {"LogLost": {"Entries": state.log_lost_entries, "Bytes": state.log_lost_bytes}}
     body: dict[str, Any] = {
         "Status": shown_state(container),
         "Running": state.is_running,
@@ -88,6 +89,7 @@ def _state(container: Container) -> dict[str, Any]:
         "Error": state.error,
         "StartedAt": state.started_at,
         "FinishedAt": state.finished_at,
+        **(lost if state.log_lost_entries else {}),
     }
     if state.health is not None:
         body["Health"] = _health(state.health)

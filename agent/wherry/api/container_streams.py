@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
+from urllib.parse import quote_plus
 
 from wherry.api.attach_stream import Carrier
 from wherry.api.http import Request, Response, Stream, StreamResponse, UpgradeResponse
 from wherry.api.multiplex import STREAM_NUMBERS, content_type, frame, parse_detach_keys
 from wherry.containers import times
 from wherry.containers.attach import AttachSession, Streams
-from wherry.containers.log_reader import LogEntry, LogQuery
+from wherry.containers.log_formats import LogEntry
+from wherry.containers.log_reader import LogQuery
 from wherry.errors import InvalidParameter
 
 if TYPE_CHECKING:
@@ -50,12 +52,17 @@ async def _rendered(
 
 
 def render(entry: LogEntry, *, tty: bool, timestamps: bool = False, details: bool = False) -> bytes:
-    """One entry on the wire. No log option of ours attaches details to an entry, so that column is empty."""
-    data = (b" " if details else b"") + entry.data
+    """One entry on the wire; ``details`` are the attributes that log options attached to it, in Docker's spelling."""
+    data = _attributes(entry) + b" " + entry.data if details else entry.data
     if timestamps:
         moment = times.render_fixed(times.parse(entry.time))
         data = moment.encode("ascii") + b" " + data
     return data if tty else frame(STREAM_NUMBERS.get(entry.stream, 1), data)
+
+
+def _attributes(entry: LogEntry) -> bytes:
+    pairs = sorted(entry.attributes.items())
+    return ",".join(f"{quote_plus(key)}={quote_plus(value)}" for key, value in pairs).encode("ascii")
 
 
 def _tail(text: str) -> int | None:

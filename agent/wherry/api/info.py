@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from wherry import __version__
 from wherry.api.dispatch import MAX_VERSION, MIN_VERSION
 from wherry.containers.context import OWN_RUNTIME, USUAL_NAMES
+from wherry.containers.log_options import OPTIONS
 from wherry.host.facts import HostFacts, filesystem_of, forwards_ipv4, open_descriptors
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _storage(agent: Agent) -> dict[str, Any]:
             "Volume": ["local"],
             "Network": ["bridge", "host", "macvlan", "null"],
             "Authorization": None,
-            "Log": ["json-file", "none"],
+            "Log": sorted(OPTIONS),
         },
     }
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.containers import health_config, links, merge, rootfs, storage, times, validate
+from wherry.containers import health_config, links, log_options, merge, rootfs, storage, times, validate
 from wherry.containers.context import Context
 from wherry.containers.model import (
     Container,
@@ -15,7 +15,6 @@ from wherry.containers.model import (
     CreateRequest,
     EndpointSettings,
     HostConfig,
-    LogConfig,
     MountPoint,
     NetworkingConfig,
     Ulimit,
@@ -35,7 +34,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     health_config.check(config.healthcheck)
     path, arguments = merge.command_line(config)
     host_config = _with_defaults(context.config, request.host_config)
-    validate.check_log_config(host_config.log_config)
+    log_options.check(host_config.log_config)
     _check_references(context, host_config)
     linked = links.resolve(context.registry, host_config)
     container = Container(
@@ -91,9 +90,6 @@ def _image(context: Context, request: CreateRequest) -> Image:
 
 def _with_defaults(config: Config, given: HostConfig) -> HostConfig:
     """What was left open, as this agent is configured; inspect shows it."""
-    log = given.log_config
-    if not log.type:
-        log = LogConfig(config.log_driver, {**config.log_opts, **log.config})
     limits = {limit.name: Ulimit(limit.name, limit.soft, limit.hard) for limit in config.default_ulimits}
     limits.update({limit.name: limit for limit in given.ulimits})
     unconfined = given.privileged or "systempaths=unconfined" in given.security_opt
@@ -102,7 +98,7 @@ def _with_defaults(config: Config, given: HostConfig) -> HostConfig:
         security = (*security, "no-new-privileges")
     return replace(
         given,
-        log_config=log,
+        log_config=log_options.with_defaults(given.log_config, config.log_driver, config.log_opts),
         ulimits=tuple(limits.values()),
         security_opt=security,
         shm_size=given.shm_size or config.default_shm_size,

@@ -171,7 +171,6 @@ class Execs:
                 runtime=self._context.runtime(container.host_config.runtime),
                 runtime_root=self._context.paths.runtime,
                 state_dir=directory,
-                log_driver="none",
                 tty=request.tty,
                 stdin=request.attach_stdin,
                 stdin_once=request.attach_stdin,

@@ -27,8 +27,13 @@ class ContainerLayout:
 
     @property
     def log(self) -> Path:
-        """The log in Docker's json-file form; rotated files have ``.1``, ``.2``, … behind it."""
+        """The log in Docker's json-file form; rotated files have ``.1``, ``.2``, … behind it, and ``.gz``."""
         return self.data / f"{self.container_id}-json.log"
+
+    @property
+    def local_log(self) -> Path:
+        """The log of the driver local, in a directory of its own, as Docker has it."""
+        return self.data / "local-logs" / "container.log"
 
     @property
     def rootfs(self) -> Path:

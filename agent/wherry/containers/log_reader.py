@@ -1,36 +1,24 @@
-"""Reads a container's log: Docker's json-file form, over its rotated files, from the end or the start, and on.
-
-One line of the file is ``{"log":"text\\n","stream":"stdout","time":"2024-01-01T00:00:00.000000000Z"}``. The file is the
-monitor's; what a container wrote is inside the JSON text and cannot forge a line.
-"""
+"""Reads a container's log over its rotated files, from the end or the start, and on while it is written."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wherry.aio import in_thread
-from wherry.containers import times
+from wherry.containers import log_files, times
+from wherry.containers.log_formats import READ_CHUNK, JsonFile, LogEntry, LogFormat
+from wherry.containers.log_watch import LogWatch
+from wherry.containers.waiting import ExitResult
 
-POLL_SECONDS = 0.1
-"""How often a follower looks: the file is written by another process, and one fstat is all that a look costs."""
-
-READ_CHUNK = 1 << 18
 BATCH = 512
-
-
-@dataclass(frozen=True)
-class LogEntry:
-    """A piece of output as it was logged; a long line comes in pieces, only the last of which ends in a newline."""
-
-    stream: str
-    data: bytes
-    time: str
+JSON_FILE = JsonFile()
 
 
 @dataclass(frozen=True)
@@ -53,30 +41,69 @@ class LogQuery:
         moment = times.parse(entry.time)
         return (self.since is None or moment >= self.since) and (self.until is None or moment <= self.until)
 
+    def patience(self) -> float | None:
+        """Seconds until nothing more can come that is wanted; ``None`` without an end."""
+        return None if self.until is None else max(0.0, (self.until - time.time_ns()) / times.NANOSECONDS)
 
-async def read(path: Path, query: LogQuery, ended: Callable[[], bool]) -> AsyncIterator[LogEntry]:
-    """Entries oldest first. With ``follow`` it goes on until ``ended`` says so and the file is read to its end."""
-    follower = _Follower(path)
+
+@dataclass(frozen=True)
+class LogSource:
+    """Where a log is. ``next_exit`` is a future of the container's next exit, after which ``ended`` may say so."""
+
+    path: Path
+    format: LogFormat
+    watch: LogWatch
+    ended: Callable[[], bool]
+    next_exit: Callable[[], asyncio.Future[ExitResult]]
+
+
+async def read(source: LogSource, query: LogQuery) -> AsyncIterator[LogEntry]:
+    """Entries oldest first. With ``follow`` it goes on until the container has ended and the file is read to its end.
+
+    A follower sleeps until the kernel reports a change of the log's directory, or the container exits.
+    """
+    follower = _Follower(source.path, source.format)
     past = await in_thread(follower.open_past, query)
     try:
         while batch := await in_thread(_take, past, BATCH):
             for entry in batch:
                 yield entry
-        while query.follow:
-            # Asked before the read: what is written between the two looks is not lost.
-            last = ended()
-            fresh = await in_thread(follower.fresh)
-            for entry in fresh:
-                if query.until is not None and times.parse(entry.time) > query.until:
-                    return
-                if query.wants(entry):
-                    yield entry
-            if last:
-                return
-            if not fresh:
-                await asyncio.sleep(POLL_SECONDS)
+        if not query.follow:
+            return
+        with source.watch.directory(source.path.parent) as changed:
+            async for entry in _follow(source, query, follower, changed):
+                yield entry
     finally:
         follower.close()
+
+
+async def _follow(
+    source: LogSource, query: LogQuery, follower: _Follower, changed: asyncio.Event
+) -> AsyncIterator[LogEntry]:
+    while True:
+        # Asked and cleared before the read: what is written meanwhile is not lost.
+        changed.clear()
+        exit_, patience = source.next_exit(), query.patience()
+        last = source.ended() or patience == 0
+        fresh = await in_thread(follower.fresh)
+        for entry in fresh:
+            if query.until is not None and times.parse(entry.time) > query.until:
+                return
+            if query.wants(entry):
+                yield entry
+        if last:
+            return
+        await _any(changed, exit_, patience)
+
+
+async def _any(changed: asyncio.Event, exit_: asyncio.Future[ExitResult], seconds: float | None) -> None:
+    change = asyncio.ensure_future(changed.wait())
+    waited: set[asyncio.Future[Any]] = {change, exit_}
+    try:
+        await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        change.cancel()
+        exit_.cancel()
 
 
 def _take(entries: Iterator[LogEntry], count: int) -> list[LogEntry]:
@@ -91,79 +118,113 @@ def _take(entries: Iterator[LogEntry], count: int) -> list[LogEntry]:
 class _Follower:
     """The current file, held open, so that a rotation is seen as another inode under the same name."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, form: LogFormat) -> None:
         self._path = path
+        self._format = form
         self._descriptor = -1
+        self._position = 0
         self._rest = b""
+        self._last_time = 0
 
     def open_past(self, query: LogQuery) -> Iterator[LogEntry]:
         """What is logged up to now; the current file stays open at that place for ``fresh``."""
-        files = [open_log(path) for path in _rotated(self._path)]
-        self._descriptor = open_log(self._path)
-        end = os.fstat(self._descriptor).st_size if self._descriptor >= 0 else 0
-        descriptors = [descriptor for descriptor in files if descriptor >= 0]
+        files = log_files.open_all(self._path)
+        self._descriptor = files.current
+        self._last_time = time.time_ns()
+        end = 0
+        if self._descriptor >= 0:
+            end = self._format.boundary(self._descriptor, os.fstat(self._descriptor).st_size)
+        self._position = end
         if query.tail == 0:
-            entries: Iterator[LogEntry] = iter(())
-        elif query.tail is not None:
-            entries = iter(self._last(descriptors, end, query))
-        else:
-            entries = self._whole(descriptors, end, query)
-        if self._descriptor >= 0:
-            os.lseek(self._descriptor, _line_boundary(self._descriptor, end), os.SEEK_SET)
-        return entries
+            files.close_rotated()
+            return iter(())
+        if query.tail is not None:
+            return iter(self._last(files, end, query))
+        return self._whole(files, end, query)
 
-    def _whole(self, rotated: list[int], end: int, query: LogQuery) -> Iterator[LogEntry]:
+    def _whole(self, files: log_files.LogFiles, end: int, query: LogQuery) -> Iterator[LogEntry]:
         try:
-            for descriptor in rotated:
-                yield from filter(query.wants, _forward(descriptor, os.fstat(descriptor).st_size))
+            for packed in files.rotated:
+                yield from filter(query.wants, self._entries_of(packed))
         finally:
-            for descriptor in rotated:
-                os.close(descriptor)
+            files.close_rotated()
         if self._descriptor >= 0:
-            yield from filter(query.wants, _forward(self._descriptor, end))
+            yield from filter(query.wants, _forward(self._format, self._descriptor, end))
 
-    def _last(self, rotated: list[int], end: int, query: LogQuery) -> list[LogEntry]:
+    def _last(self, files: log_files.LogFiles, end: int, query: LogQuery) -> list[LogEntry]:
         """The newest entries, read backwards file by file, so that a long log costs no more than a short one."""
-        assert query.tail is not None
         found: deque[LogEntry] = deque()
         try:
-            current = [(self._descriptor, end)] if self._descriptor >= 0 else []
-            older = [(descriptor, os.fstat(descriptor).st_size) for descriptor in reversed(rotated)]
-            for descriptor, size in (*current, *older):
-                for entry in _backward(descriptor, size):
-                    if query.wants(entry):
-                        found.appendleft(entry)
-                        if len(found) >= query.tail:
-                            return list(found)
+            if self._descriptor >= 0 and self._gather(self._descriptor, end, query, found):
+                return list(found)
+            for packed in reversed(files.rotated):
+                descriptor = log_files.plain(packed, self._path.parent)
+                try:
+                    size = self._format.boundary(descriptor, os.fstat(descriptor).st_size)
+                    if self._gather(descriptor, size, query, found):
+                        break
+                finally:
+                    os.close(descriptor)
         finally:
-            for descriptor in rotated:
-                os.close(descriptor)
+            files.close_rotated()
         return list(found)
 
+    def _gather(self, descriptor: int, end: int, query: LogQuery, found: deque[LogEntry]) -> bool:
+        """True when there are as many as were asked for."""
+        for entry in self._format.backward(descriptor, end):
+            if query.wants(entry):
+                found.appendleft(entry)
+                if len(found) == query.tail:
+                    return True
+        return False
+
+    def _entries_of(self, packed: int) -> Iterator[LogEntry]:
+        descriptor = log_files.plain(packed, self._path.parent)
+        try:
+            yield from _forward(self._format, descriptor, os.fstat(descriptor).st_size)
+        finally:
+            os.close(descriptor)
+
     def fresh(self) -> list[LogEntry]:
-        """What was written since; after a rotation the rest of the old file, then the new one."""
+        """What was written since; after rotations the rest of the old file, those between, and the new one."""
         entries = self._read_on()
-        if self._replaced():
+        while not log_files.is_current(self._path, self._descriptor):
             entries += self._read_on()
-            if self._descriptor >= 0:
-                os.close(self._descriptor)
-            self._descriptor, self._rest = open_log(self._path), b""
+            if not self._pass_on(entries):
+                break
             entries += self._read_on()
+        if entries:
+            self._last_time = times.parse(entries[-1].time)
         return entries
+
+    def _pass_on(self, entries: list[LogEntry]) -> bool:
+        """Goes over to the new file; False when there is none yet."""
+        newest = times.parse(entries[-1].time) if entries else self._last_time
+        files = log_files.open_all(self._path)
+        try:
+            if files.current < 0:
+                return False
+            for packed in files.rotated:
+                # Of a file that came and went since the last look every entry is newer than what is known.
+                between = self._entries_of(packed)
+                first = next(between, None)
+                if first is not None and times.parse(first.time) > newest:
+                    entries += [first, *between]
+        finally:
+            files.close_rotated()
+        self.close()
+        self._descriptor, self._position, self._rest = files.current, 0, b""
+        return True
 
     def _read_on(self) -> list[LogEntry]:
         entries: list[LogEntry] = []
-        while self._descriptor >= 0 and (chunk := os.read(self._descriptor, READ_CHUNK)):
-            *lines, self._rest = (self._rest + chunk).split(b"\n")
-            entries += filter(None, map(_entry, lines))
+        if self._descriptor >= 0 and os.fstat(self._descriptor).st_size < self._position:
+            self._position, self._rest = 0, b""  # a log of one file is emptied, not rotated
+        while self._descriptor >= 0 and (chunk := os.pread(self._descriptor, READ_CHUNK, self._position)):
+            self._position += len(chunk)
+            whole, self._rest = self._format.split(self._rest + chunk)
+            entries += whole
         return entries
-
-    def _replaced(self) -> bool:
-        try:
-            now = self._path.stat()
-        except FileNotFoundError:
-            return False
-        return self._descriptor < 0 or now.st_ino != os.fstat(self._descriptor).st_ino
 
     def close(self) -> None:
         """Gives the file back."""
@@ -172,67 +233,12 @@ class _Follower:
             self._descriptor = -1
 
 
-def open_log(path: Path) -> int:
-    """Opens a log for reading, never through a link and never waiting for a fifo's writer; -1 when it is not there."""
-    try:
-        return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return -1
-
-
-def _rotated(path: Path) -> list[Path]:
-    """Older files, oldest first: the highest number is the oldest."""
-    numbered = []
-    for candidate in path.parent.glob(f"{path.name}.*"):
-        suffix = candidate.name[len(path.name) + 1 :]
-        if suffix.isdigit():
-            numbered.append((int(suffix), candidate))
-    return [candidate for _, candidate in sorted(numbered, reverse=True)]
-
-
-def _forward(descriptor: int, end: int) -> Iterator[LogEntry]:
+def _forward(form: LogFormat, descriptor: int, end: int) -> Iterator[LogEntry]:
     position, rest = 0, b""
     while position < end:
         chunk = os.pread(descriptor, min(READ_CHUNK, end - position), position)
         if not chunk:
             return
         position += len(chunk)
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from filter(None, map(_entry, lines))
-
-
-def _backward(descriptor: int, end: int) -> Iterator[LogEntry]:
-    position, rest = _line_boundary(descriptor, end), b""
-    while position > 0:
-        size = min(READ_CHUNK, position)
-        position -= size
-        first, *lines = (os.pread(descriptor, size, position) + rest).split(b"\n")
-        rest = first
-        yield from filter(None, map(_entry, reversed(lines)))
-    if entry := _entry(rest):
-        yield entry
-
-
-def _line_boundary(descriptor: int, end: int) -> int:
-    """The end of the last whole line at or before ``end``: the monitor may be in the middle of the next."""
-    position = end
-    while position > 0:
-        size = min(4096, position)
-        chunk = os.pread(descriptor, size, position - size)
-        newline = chunk.rfind(b"\n")
-        if newline >= 0:
-            return position - size + newline + 1
-        position -= size
-    return 0
-
-
-def _entry(line: bytes) -> LogEntry | None:
-    """A line of the file; ``None`` for what is none (a line cut by a full disk)."""
-    if not line:
-        return None
-    try:
-        # Bytes that are no UTF-8 pass through as surrogates and come out as they went in.
-        fields = json.loads(line.decode("utf-8", "surrogateescape"))
-        return LogEntry(fields["stream"], fields["log"].encode("utf-8", "surrogateescape"), fields["time"])
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return None
+        entries, rest = form.split(rest + chunk)
+        yield from entries

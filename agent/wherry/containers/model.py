@@ -67,7 +67,7 @@ class RestartPolicy:
 
 @dataclass(frozen=True)
 class LogConfig:
-    """Log driver (``json-file``, ``none``) and its options."""
+    """Log driver and its options; ``log_options.py`` knows them."""
 
     type: str = ""
     config: Mapping[str, str] = field(default_factory=dict)
@@ -331,6 +331,8 @@ class ContainerState:
     restart_count: int = 0
     manually_stopped: bool = False
     health: Health | None = None
+    log_lost_entries: int = 0
+    log_lost_bytes: int = 0
 
     @property
     def is_running(self) -> bool:

@@ -14,6 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
+from wherry.containers.log_options import NO_LOG, LogSettings
 from wherry.errors import SystemFailure, Unavailable
 
 HEADER = struct.Struct(">B3xI")
@@ -65,13 +66,17 @@ class MonitorState:
     oom_killed: bool
     restart_count: int
     error: str
+    log_lost_entries: int = 0
+    log_lost_bytes: int = 0
 
     @classmethod
     def parse(cls, text: bytes) -> MonitorState:
         """From the JSON of state.json or of a STATE frame; MonitorFailure when it is none."""
         try:
             document = json.loads(text)
-            return cls(**{name: document[name] for name in cls.__dataclass_fields__})
+            # A monitor that was started by an older agent knows fewer fields.
+            given = {name: document[name] for name in cls.__dataclass_fields__ if name in document}
+            return cls(**given)
         except (ValueError, KeyError, TypeError) as error:
             raise MonitorFailure(f"a monitor's record cannot be read: {error}") from error
 
@@ -86,10 +91,7 @@ class MonitorOptions:
     runtime: Path
     runtime_root: Path
     state_dir: Path
-    log_driver: str = "none"
-    log_path: Path | None = None
-    log_max_size: int = -1
-    log_max_file: int = 1
+    log: LogSettings = NO_LOG
     restart: str = "no"
     tty: bool = False
     stdin: bool = False
@@ -101,13 +103,9 @@ class MonitorOptions:
         """The command line; the monitor answers on ``ready_fd``."""
         line: list[str | Path] = [
             self.program, "--id", self.container_id, "--bundle", self.bundle, "--runtime", self.runtime,
-            "--runtime-root", self.runtime_root, "--state-dir", self.state_dir, "--log-driver", self.log_driver,
-            "--ready-fd", str(ready_fd), "--restart", self.restart,
+            "--runtime-root", self.runtime_root, "--state-dir", self.state_dir, "--ready-fd", str(ready_fd),
+            "--restart", self.restart, *self.log.arguments(),
         ]  # fmt: skip
-        if self.log_path is not None:
-            line += ["--log-path", self.log_path, "--log-max-file", str(self.log_max_file)]
-            if self.log_max_size > 0:
-                line += ["--log-max-size", str(self.log_max_size)]
         flags = {"--tty": self.tty, "--stdin": self.stdin, "--stdin-once": self.stdin_once}
         line += [flag for flag, wanted in flags.items() if wanted]
         if self.exec_process is not None and self.exec_id is not None:

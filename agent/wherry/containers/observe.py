@@ -5,6 +5,7 @@ A report may come twice or cover several changes at once, so only differences fr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,6 +15,8 @@ from wherry.containers.model import NEVER, Container, ContainerState
 from wherry.containers.monitor_client import MonitorState
 from wherry.containers.registry import Registry
 from wherry.containers.waiting import ExitResult, Waiters
+
+log = logging.getLogger(__name__)
 
 
 def observe(registry: Registry, waiters: Waiters, container: Container, seen: MonitorState) -> Container:
@@ -27,6 +30,7 @@ def observe(registry: Registry, waiters: Waiters, container: Container, seen: Mo
     )
     if after != before:
         container = registry.change_state(container.id, after)
+    _warn_of_losses(container, before)
     if after.oom_killed and not before.oom_killed:
         registry.publish(container, "oom")
     if after.finished_at != before.finished_at:
@@ -44,6 +48,7 @@ def settle(registry: Registry, waiters: Waiters, container: Container, seen: Mon
     if after.finished_at == NEVER:
         after = replace(after, finished_at=times.now())
     container = registry.change_state(container.id, after)
+    _warn_of_losses(container, before)
     if after.started_at != before.started_at:
         # It ran so shortly that its start and its end came in one report.
         registry.publish(container, "start")
@@ -61,6 +66,14 @@ def exit_attributes(state: ContainerState) -> Mapping[str, str]:
     return {"exitCode": str(state.exit_code), "execDuration": str(lasted)}
 
 
+def _warn_of_losses(container: Container, before: ContainerState) -> None:
+    lost = container.state.log_lost_entries
+    if lost > before.log_lost_entries:
+        driver = container.host_config.log_config.type
+        size = container.state.log_lost_bytes
+        log.warning("container %s: its log (%s) has lost %d entries, %d bytes", container.short_id, driver, lost, size)
+
+
 def _settled(before: ContainerState, seen: MonitorState) -> ContainerState:
     return replace(
         before,
@@ -69,6 +82,8 @@ def _settled(before: ContainerState, seen: MonitorState) -> ContainerState:
         started_at=seen.started_at or before.started_at,
         finished_at=seen.finished_at or before.finished_at,
         restart_count=seen.restart_count,
+        log_lost_entries=seen.log_lost_entries,
+        log_lost_bytes=seen.log_lost_bytes,
     )
 
 

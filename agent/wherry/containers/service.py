@@ -13,6 +13,7 @@ from wherry.containers import (
     create,
     links,
     listing,
+    log_options,
     log_reader,
     observe,
     processes,
@@ -26,11 +27,14 @@ from wherry.containers.context import Context
 from wherry.containers.exec_sessions import Execs
 from wherry.containers.health import HealthChecks
 from wherry.containers.lifecycle import Lifecycle, endpoint_request, release
-from wherry.containers.log_reader import LogEntry, LogQuery
+from wherry.containers.log_formats import FORMATS, LogEntry
+from wherry.containers.log_reader import LogQuery, LogSource
+from wherry.containers.log_watch import LogWatch
 from wherry.containers.model import (
     Container,
     CreateRequest,
     EndpointSettings,
+    LogConfig,
     NetworkingConfig,
     ResourceUpdate,
 )
@@ -40,7 +44,7 @@ from wherry.containers.removal import Remover
 from wherry.containers.statistics import ContainerStats
 from wherry.containers.supervisor import Supervisor
 from wherry.containers.waiting import ExitResult, Waiters
-from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, WherryError
+from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, Unsupported, WherryError
 from wherry.events import Events
 from wherry.images.model import ContainerRef
 from wherry.images.service import Images
@@ -85,11 +89,13 @@ class Containers:
         self._lifecycle = Lifecycle(self._context, self._supervisor, self._attachments.connect_waiting)
         self._remover = Remover(self._context, self._lifecycle, self._waiters, self._attachments)
         self._background: set[asyncio.Task[None]] = set()
+        self._log_watch = LogWatch()
         self.execs = Execs(self._context)
         self._health = HealthChecks(self._registry, self.execs)
 
     async def start_up(self) -> None:
         """Adopts what runs, settles what ended, finishes or undoes what was cut short, starts what policies demand."""
+        log_options.check(LogConfig(self._context.config.log_driver, self._context.config.log_opts))
         adoption = Adoption(self._context, self._supervisor, self._waiters, self._lifecycle, self._remover)
         await adoption.run()
 
@@ -185,15 +191,23 @@ class Containers:
     def logs(self, reference: str, query: LogQuery) -> AsyncIterator[LogEntry]:
         """What it wrote, oldest first; with ``follow`` until it ends."""
         container = self._registry.find(reference)
-        if container.host_config.log_config.type != "json-file":
-            raise Conflict("configured logging driver does not support reading")
+        driver = container.host_config.log_config.type
+        if driver not in log_options.READABLE:
+            raise Unsupported("configured logging driver does not support reading")
         identity = container.id
 
         def ended() -> bool:
             current = self._registry.get(identity)
             return current is None or not current.state.is_running
 
-        return log_reader.read(self._context.layout(identity).log, query, ended)
+        source = LogSource(
+            path=log_options.path_of(container, self._context.layout(identity)),
+            format=FORMATS[driver],
+            watch=self._log_watch,
+            ended=ended,
+            next_exit=lambda: self._waiters.next_exit(identity),
+        )
+        return log_reader.read(source, query)
 
     async def stats(self, container: Container) -> ContainerStats | None:
         """What it uses at this moment; ``None`` when it does not run."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from wherry import native
 from wherry.aio import in_thread
-from wherry.containers import monitor_client, validate
+from wherry.containers import log_options, monitor_client
 from wherry.containers.context import Context
 from wherry.containers.model import Container
 from wherry.containers.monitor_client import MonitorClient, MonitorState
@@ -50,7 +50,7 @@ class Supervisor:
 
         Raises ``MonitorFailure`` with the runtime's message.
         """
-        options = self._options(container, bundle)
+        options = await in_thread(self._options, container, bundle)
         await in_thread(monitor_client.spawn, options)
         await self._watch(container, await MonitorClient.connect(options.state_dir / "monitor.sock"))
 
@@ -153,7 +153,9 @@ class Supervisor:
 
     def _options(self, container: Container, bundle: Path) -> monitor_client.MonitorOptions:
         layout = self._context.layout(container.id)
-        config, log_config = container.config, container.host_config.log_config
+        config = container.config
+        if container.host_config.log_config.type == "local":
+            layout.local_log.parent.mkdir(mode=0o700, exist_ok=True)
         return monitor_client.MonitorOptions(
             program=native.program("wherry-monitor"),
             container_id=container.id,
@@ -161,10 +163,7 @@ class Supervisor:
             runtime=self._context.runtime(container.host_config.runtime),
             runtime_root=self._context.paths.runtime,
             state_dir=layout.run,
-            log_driver=log_config.type,
-            log_path=layout.log if log_config.type == "json-file" else None,
-            log_max_size=validate.log_size(log_config.config.get("max-size", "-1")),
-            log_max_file=int(log_config.config.get("max-file", "1")),
+            log=log_options.settings(container, layout),
             restart=container.host_config.restart_policy.as_text(),
             tty=config.tty,
             stdin=config.open_stdin,

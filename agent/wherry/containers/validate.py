@@ -7,7 +7,7 @@ import re
 
 from wherry.containers import mount_requests, ports, security_options, signals
 from wherry.containers.host_files import split_extra_host
-from wherry.containers.model import ContainerConfig, CreateRequest, HostConfig, LogConfig, RestartPolicy
+from wherry.containers.model import ContainerConfig, CreateRequest, HostConfig, RestartPolicy
 from wherry.containers.seccomp import custom_profile
 from wherry.containers.spec import capabilities, devices
 from wherry.containers.spec.process import check_ulimits
@@ -15,13 +15,11 @@ from wherry.containers.spec.resources import check_limits
 from wherry.errors import InvalidParameter
 
 RESTART_POLICIES = ("no", "always", "on-failure", "unless-stopped")
-LOG_OPTIONS = {"json-file": frozenset({"max-size", "max-file"}), "none": frozenset[str]()}
 SYSCTL_NAMES = re.compile(
     r"net\..+|fs\.mqueue\..+|kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)"
 )
 HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 LARGEST_OOM_SCORE = 1000
-_SIZE = re.compile(r"([0-9]+)\s*([kmgt]?)b?", re.IGNORECASE)
 
 
 def check_request(request: CreateRequest) -> None:
@@ -55,31 +53,6 @@ def check_restart_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:
         raise InvalidParameter("invalid restart policy: maximum retry count can only be used with 'on-failure'")
     if auto_remove and policy.name not in ("", "no"):
         raise InvalidParameter("can't create 'AutoRemove' container with restart policy")
-
-
-def check_log_config(log: LogConfig) -> None:
-    """Raises ``InvalidParameter`` for a driver or an option that is not offered."""
-    if log.type not in LOG_OPTIONS:
-        raise InvalidParameter(f"logger: no log driver named '{log.type}' is registered")
-    for name, value in log.config.items():
-        if name not in LOG_OPTIONS[log.type]:
-            raise InvalidParameter(f"unknown log opt '{name}' for {log.type} log driver")
-        if name == "max-file" and not (value.isdigit() and 1 <= int(value) <= 1000):
-            raise InvalidParameter("must be a number from 1 to 1000", field="max-file", value=value)
-    if "max-size" in log.config:
-        log_size(log.config["max-size"])
-    elif "max-file" in log.config and int(log.config["max-file"]) > 1:
-        raise InvalidParameter("cannot set max-file without max-size")
-
-
-def log_size(text: str) -> int:
-    """``10m`` in bytes; ``-1`` is no bound (0)."""
-    if text == "-1":
-        return 0
-    match = _SIZE.fullmatch(text)
-    if match is None or int(match[1]) == 0:
-        raise InvalidParameter("is not a size", field="max-size", value=text, allowed="a number with k, m or g")
-    return int(match[1]) << (10 * " kmgt".index(match[2].lower() or " "))
 
 
 def _check_config(config: ContainerConfig) -> None:

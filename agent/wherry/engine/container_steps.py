@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from wherry.containers.log_options import READABLE
 from wherry.containers.log_reader import LogQuery
 from wherry.containers.model import Container, CreateRequest, ResourceUpdate, RestartPolicy
 from wherry.containers.waiting import ExitResult
@@ -80,7 +81,7 @@ async def _outcome(document: ContainerDocument, world: World, ending: asyncio.Fu
     if container.host_config.auto_remove:
         outcome["output"] = "Cannot retrieve result as auto_remove is enabled"
         return outcome
-    if container.host_config.log_config.type == "json-file":
+    if container.host_config.log_config.type in READABLE:
         outcome["output"] = await _output(container, world)
     else:
         outcome["output"] = f"Result logged using `{container.host_config.log_config.type}` driver"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wherry.containers import merge, validate
+from wherry.containers import log_options, merge, validate
 from wherry.containers.model import Container, CreateRequest, EndpointSettings, NetworkingConfig
 from wherry.engine import attachments, container_steps
 from wherry.engine.compare import Difference, differences
@@ -146,7 +146,7 @@ def _check_request(request: CreateRequest, image: Target) -> None:
     """What creation would refuse is refused by the plan, before anything has changed."""
     validate.check_request(request)
     if request.host_config.log_config.type:
-        validate.check_log_config(request.host_config.log_config)
+        log_options.check(request.host_config.log_config)
     if isinstance(image, Image):
         merge.command_line(merge.with_image_defaults(request.config, image.config))
     for number, mount in enumerate(request.host_config.mounts):

@@ -17,7 +17,15 @@
 #define CLIENT_STALL_MS 5000
 
 /* What an epoll event belongs to; first member of whatever is waited for. */
-enum source_kind { SOURCE_LISTENER, SOURCE_SIGNALS, SOURCE_OUTPUT, SOURCE_ERROR, SOURCE_INPUT, SOURCE_CLIENT };
+enum source_kind {
+    SOURCE_LISTENER,
+    SOURCE_SIGNALS,
+    SOURCE_OUTPUT,
+    SOURCE_ERROR,
+    SOURCE_INPUT,
+    SOURCE_CLIENT,
+    SOURCE_LOG
+};
 
 struct source {
     enum source_kind kind;

@@ -1,244 +1,187 @@
 /* See log.h. */
 #include "monitor/log.h"
 
-#include "monitor/clock.h"
-#include "wherry/file.h"
+#include "monitor/log_queue.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/uio.h>
-#include <unistd.h>
+#include <sys/random.h>
 
-#define ESCAPE_CHUNK 1024 /* bytes of the container that are escaped at a time, so that the stack stays small */
-#define ESCAPED_MAX 6     /* bytes that one byte can become: \u00XX */
-#define ROTATED_PATH_MAX 4096
+static const struct log_driver *const DRIVERS[] = {&LOG_DRIVER_JSON, &LOG_DRIVER_LOCAL, &LOG_DRIVER_SYSLOG,
+                                                   &LOG_DRIVER_JOURNALD};
 
-static const char REPLACEMENT[] = "\\ufffd";
-
-/* Length of the well-formed UTF-8 sequence at `at` (RFC 3629: no overlong form, no surrogate, at most U+10FFFF), 0 when
- * there is none. */
-static size_t utf8_length(const unsigned char *at, size_t left)
+static const struct log_driver *find_driver(const char *name)
 {
-    unsigned char low = 0x80, high = 0xbf;
-    size_t length;
+    for (size_t i = 0; i < sizeof(DRIVERS) / sizeof(*DRIVERS); i++)
+        if (strcmp(DRIVERS[i]->name, name) == 0)
+            return DRIVERS[i];
+    return NULL;
+}
 
-    if (at[0] < 0x80)
-        return 1;
-    if (at[0] >= 0xc2 && at[0] <= 0xdf)
-        length = 2;
-    else if ((at[0] & 0xf0) == 0xe0)
-        length = 3;
-    else if (at[0] >= 0xf0 && at[0] <= 0xf4)
-        length = 4;
-    else
+bool monitor_log_driver_known(const char *name, bool *has_file)
+{
+    const struct log_driver *driver = find_driver(name);
+
+    *has_file = driver != NULL && driver->has_file;
+    return driver != NULL || strcmp(name, "none") == 0;
+}
+
+int monitor_log_open(struct monitor_log *log, const struct log_options *options, struct wherry_error *err)
+{
+    const struct log_driver *driver = find_driver(options->driver);
+    int ret;
+
+    log->options = *options;
+    if (driver == NULL)
         return 0;
-    if (at[0] == 0xe0)
-        low = 0xa0;
-    else if (at[0] == 0xed)
-        high = 0x9f;
-    else if (at[0] == 0xf0)
-        low = 0x90;
-    else if (at[0] == 0xf4)
-        high = 0x8f;
-    if (left < length || at[1] < low || at[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    return length;
-}
-
-static size_t escape_ascii(char *out, unsigned char byte)
-{
-    static const char HEX[] = "0123456789abcdef";
-    static const char SHORT[] = "\"\"\\\\\nn\rr\tt";
-
-    for (const char *pair = SHORT; *pair != '\0'; pair += 2)
-        if ((unsigned char)pair[0] == byte) {
-            out[0] = '\\';
-            out[1] = pair[1];
-            return 2;
-        }
-    /* <, > and & as Go's encoder writes them, so that our files equal Docker's byte by byte. */
-    if (byte < 0x20 || byte == '<' || byte == '>' || byte == '&') {
-        memcpy(out, "\\u00", 4);
-        out[4] = HEX[byte >> 4];
-        out[5] = HEX[byte & 0xf];
-        return ESCAPED_MAX;
-    }
-    out[0] = (char)byte;
-    return 1;
-}
-
-size_t monitor_log_escape(char *out, const char *data, size_t length)
-{
-    size_t written = 0;
-
-    for (size_t at = 0; at < length;) {
-        const unsigned char *byte = (const unsigned char *)data + at;
-        size_t sequence = utf8_length(byte, length - at);
-
-        if (sequence == 1) {
-            written += escape_ascii(out + written, *byte);
-        } else if (sequence == 0) {
-            memcpy(out + written, REPLACEMENT, sizeof(REPLACEMENT) - 1);
-            written += sizeof(REPLACEMENT) - 1;
-            sequence = 1;
-        } else {
-            memcpy(out + written, byte, sequence);
-            written += sequence;
-        }
-        at += sequence;
-    }
-    return written;
-}
-
-static int open_file(struct monitor_log *log, struct wherry_error *err)
-{
-    struct stat status;
-
-    /* O_NOFOLLOW: whoever can write to the directory must not aim the log at another file. */
-    log->fd = open(log->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0640);
-    if (log->fd < 0)
-        return wherry_error_set(err, errno, "log file %s", log->path);
-    if (fstat(log->fd, &status) < 0)
-        return wherry_error_set(err, errno, "log file %s", log->path);
-    log->size = status.st_size;
-    return 0;
-}
-
-int monitor_log_open(struct monitor_log *log, const char *path, int64_t max_size, int64_t max_file,
-                     struct wherry_error *err)
-{
-    log->path = path;
-    log->max_size = max_size;
-    log->max_file = max_file;
-    return path == NULL ? 0 : open_file(log, err);
-}
-
-void monitor_log_close(struct monitor_log *log)
-{
-    if (log->fd >= 0)
-        close(log->fd);
-    log->fd = -1;
+    ret = driver->open(log, err);
+    if (ret < 0)
+        return ret;
+    log->driver = driver;
+    if (driver->has_peer || options->non_blocking)
+        ret = log_queue_open(log, &log->queue, err);
+    return ret;
 }
 
 int monitor_log_reopen(struct monitor_log *log, struct wherry_error *err)
 {
-    if (log->path == NULL)
+    int ret;
+
+    if (log->driver == NULL || log->driver->reopen == NULL)
         return 0;
-    monitor_log_close(log);
-    return open_file(log, err);
+    if (log->queue != NULL)
+        log_queue_hold(log->queue);
+    ret = log->driver->reopen(log, err);
+    if (log->queue != NULL)
+        log_queue_release(log->queue);
+    return ret;
 }
 
-/* FILE becomes FILE.1, FILE.1 becomes FILE.2 …; the oldest falls off. */
-static void rotate(struct monitor_log *log)
+void monitor_log_close(struct monitor_log *log)
 {
-    char from[ROTATED_PATH_MAX], to[ROTATED_PATH_MAX];
-    struct wherry_error ignored;
+    /* A thread that hangs on its peer is left behind with all that it uses: the process is about to end. */
+    if (log->queue != NULL && !log_queue_close(log->queue))
+        return;
+    log->queue = NULL;
+    if (log->driver != NULL)
+        log->driver->close(log);
+    log->driver = NULL;
+}
 
-    for (int64_t number = log->max_file - 1; number > 0; number--) {
-        snprintf(to, sizeof(to), "%s.%lld", log->path, (long long)number);
-        if (number > 1)
-            snprintf(from, sizeof(from), "%s.%lld", log->path, (long long)(number - 1));
-        else
-            snprintf(from, sizeof(from), "%s", log->path);
-        rename(from, to);
+void monitor_log_lost(struct monitor_log *log, uint64_t entries, uint64_t bytes)
+{
+    atomic_fetch_add(&log->lost_entries, entries);
+    atomic_fetch_add(&log->lost_bytes, bytes);
+}
+
+static void deliver(struct monitor_log *log, const struct log_entry *entry)
+{
+    if (log->queue == NULL)
+        log->driver->write(log, entry);
+    else if (!log_queue_put(log->queue, entry))
+        monitor_log_lost(log, 1, entry->length);
+}
+
+/* A piece of a line that is longer than LOG_LINE_MAX, or that never ended. */
+static void deliver_partial(struct monitor_log *log, enum log_stream stream, bool ends_line)
+{
+    struct log_partial *partial = &log->partial[stream];
+    struct log_entry entry = {
+        .stream = stream, .data = partial->text, .length = partial->length, .ends_line = ends_line};
+
+    if (ends_line && partial->ordinal == 0) {
+        clock_gettime(CLOCK_REALTIME, &entry.time);
+    } else {
+        if (partial->ordinal++ == 0) {
+            clock_gettime(CLOCK_REALTIME, &partial->time);
+            if (getrandom(partial->id, sizeof(partial->id), GRND_NONBLOCK) < 0)
+                memset(partial->id, 0, sizeof(partial->id)); /* before the kernel's pool is ready: the time tells */
+        }
+        entry.time = partial->time;
+        entry.ordinal = partial->ordinal;
+        entry.id = partial->id;
     }
-    if (log->max_file == 1 && truncate(log->path, 0) < 0)
-        return;
-    monitor_log_reopen(log, &ignored);
+    deliver(log, &entry);
+    partial->length = 0;
+    if (ends_line)
+        partial->ordinal = 0;
 }
 
-/* All or nothing: a line that does not fit on the disk is taken back, so that the file stays readable. */
-static void append(struct monitor_log *log, const char *data, size_t length, int64_t *line_size)
+static void deliver_line(struct monitor_log *log, enum log_stream stream, const char *data, size_t length)
 {
-    if (*line_size < 0)
-        return;
-    if (wherry_write_all(log->fd, data, length) < 0) {
-        *line_size = -1;
-        return;
-    }
-    *line_size += (int64_t)length;
+    struct log_entry entry = {.stream = stream, .data = data, .length = length, .ends_line = true};
+
+    clock_gettime(CLOCK_REALTIME, &entry.time);
+    deliver(log, &entry);
 }
 
-static void append_escaped(struct monitor_log *log, const char *data, size_t length, int64_t *line_size)
+static void take(struct monitor_log *log, enum log_stream stream, const char *data, size_t length)
 {
-    char escaped[ESCAPE_CHUNK * ESCAPED_MAX];
+    struct log_partial *partial = &log->partial[stream];
 
     while (length > 0) {
-        size_t piece = length < ESCAPE_CHUNK ? length : ESCAPE_CHUNK;
+        size_t room = LOG_LINE_MAX - partial->length;
+        const char *newline = memchr(data, '\n', length < room ? length : room);
+        size_t text = newline != NULL ? (size_t)(newline - data) : length < room ? length : room;
 
-        /* A UTF-8 sequence is not cut in two: step back to where one begins, at most three bytes. */
-        if (piece < length)
-            for (size_t back = 0; back < 3 && ((unsigned char)data[piece] & 0xc0) == 0x80; back++)
-                piece--;
-        append(log, escaped, monitor_log_escape(escaped, data, piece), line_size);
-        data += piece;
-        length -= piece;
+        if (newline != NULL && partial->length == 0 && partial->ordinal == 0) {
+            deliver_line(log, stream, data, text);
+        } else {
+            memcpy(partial->text + partial->length, data, text);
+            partial->length += text;
+            if (newline != NULL || partial->length == LOG_LINE_MAX)
+                deliver_partial(log, stream, newline != NULL);
+        }
+        if (newline != NULL)
+            text++;
+        data += text;
+        length -= text;
     }
 }
 
-static void write_line(struct monitor_log *log, enum log_stream stream, const char *data, size_t length)
+static void put_out(struct monitor_log *log)
 {
-    static const char *const NAMES[] = {"stdout", "stderr"};
-    char tail[96], now[CLOCK_TEXT_MAX];
-    int64_t line_size = 0;
-
-    if (log->fd < 0)
-        return;
-    if (log->max_size > 0 && log->size >= log->max_size)
-        rotate(log);
-    append(log, "{\"log\":\"", 8, &line_size);
-    append_escaped(log, data, length, &line_size);
-    clock_now_text(now);
-    snprintf(tail, sizeof(tail), "\",\"stream\":\"%s\",\"time\":\"%s\"}\n", NAMES[stream], now);
-    append(log, tail, strlen(tail), &line_size);
-    if (line_size >= 0) {
-        log->size += line_size;
-        return;
-    }
-    log->dropped++;
-    if (ftruncate(log->fd, log->size) < 0)
-        log->dropped++;
+    if (log->queue == NULL && log->driver->flush != NULL)
+        log->driver->flush(log);
 }
 
 void monitor_log_write(struct monitor_log *log, enum log_stream stream, const char *data, size_t length)
 {
-    struct log_partial *partial = &log->partial[stream];
-
-    if (log->path == NULL)
+    if (log->driver == NULL)
         return;
-    while (length > 0) {
-        size_t room = LOG_LINE_MAX - partial->length;
-        const char *newline = memchr(data, '\n', length < room ? length : room);
-        size_t piece = newline != NULL ? (size_t)(newline - data) + 1 : length < room ? length : room;
-
-        if (newline != NULL && partial->length == 0) {
-            write_line(log, stream, data, piece);
-        } else {
-            memcpy(partial->text + partial->length, data, piece);
-            partial->length += piece;
-            if (newline != NULL || partial->length == LOG_LINE_MAX) {
-                write_line(log, stream, partial->text, partial->length);
-                partial->length = 0;
-            }
-        }
-        data += piece;
-        length -= piece;
-    }
+    take(log, stream, data, length);
+    put_out(log);
 }
 
 void monitor_log_flush(struct monitor_log *log)
 {
+    if (log->driver == NULL)
+        return;
     for (int stream = LOG_STDOUT; stream <= LOG_STDERR; stream++) {
-        struct log_partial *partial = &log->partial[stream];
-
-        if (partial->length > 0)
-            write_line(log, (enum log_stream)stream, partial->text, partial->length);
-        partial->length = 0;
+        if (log->partial[stream].length > 0)
+            deliver_partial(log, (enum log_stream)stream, false);
+        log->partial[stream].ordinal = 0; /* the next run begins a line of its own */
     }
+    put_out(log);
+}
+
+bool monitor_log_has_room(struct monitor_log *log)
+{
+    return log->queue == NULL || log->options.non_blocking || log_queue_has_room(log->queue);
+}
+
+int monitor_log_wake_fd(const struct monitor_log *log)
+{
+    return log->queue == NULL ? -1 : log_queue_wake_fd(log->queue);
+}
+
+bool monitor_log_is_idle(const struct monitor_log *log)
+{
+    return log->queue == NULL || log_queue_is_empty(log->queue);
+}
+
+void monitor_log_reaped(struct monitor_log *log, pid_t pid)
+{
+    int expected = (int)pid;
+
+    atomic_compare_exchange_strong(&log->helper, &expected, 0);
 }

@@ -88,10 +88,11 @@ int monitor_open(struct monitor *monitor, struct wherry_error *err)
     if (ret == 0)
         ret = open_listener(monitor, err);
     if (ret == 0)
-        ret = monitor_log_open(&monitor->log, monitor->options.log_path, monitor->options.log_max_size,
-                               monitor->options.log_max_file, err);
+        ret = monitor_log_open(&monitor->log, &monitor->options.log, err);
     if (ret < 0)
         return ret;
+    monitor->log_room = (struct source){.kind = SOURCE_LOG, .fd = monitor_log_wake_fd(&monitor->log)};
+    monitor_wait_for(monitor, &monitor->log_room, EPOLLIN);
     monitor_wait_for(monitor, &monitor->signals, EPOLLIN);
     monitor_wait_for(monitor, &monitor->listener, EPOLLIN);
     return 0;
@@ -102,6 +103,7 @@ void monitor_close(struct monitor *monitor)
     unlinkat(monitor->state_dir, MONITOR_SOCKET, 0);
     unlinkat(monitor->state_dir, PID_FILE, 0);
     monitor_log_close(&monitor->log);
+    relay_account(monitor);
     container_stdio_close(&monitor->stdio);
     while (monitor->clients != NULL) {
         struct client *client = monitor->clients;
@@ -145,9 +147,11 @@ static void reap(struct monitor *monitor)
 
     while (read(monitor->signals.fd, &drained, sizeof(drained)) == sizeof(drained))
         ;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        monitor_log_reaped(&monitor->log, pid);
         if (pid == monitor->record.pid)
             container_ended(monitor, status);
+    }
 }
 
 static void handle(struct monitor *monitor, const struct epoll_event *event)
@@ -167,6 +171,8 @@ static void handle(struct monitor *monitor, const struct epoll_event *event)
         break;
     case SOURCE_INPUT:
         container_stdio_flush(&monitor->stdio);
+        break;
+    case SOURCE_LOG: /* relay_throttle asks whether there is room */
         break;
     case SOURCE_CLIENT: {
         struct client *client = (struct client *)source;
@@ -212,6 +218,7 @@ static void settle(struct monitor *monitor)
         at = &client->next;
     }
     relay_throttle(monitor);
+    relay_account(monitor);
 }
 
 static bool all_flushed(const struct monitor *monitor)
@@ -219,7 +226,7 @@ static bool all_flushed(const struct monitor *monitor)
     for (const struct client *client = monitor->clients; client != NULL; client = client->next)
         if (client->out_length > 0)
             return false;
-    return true;
+    return monitor_log_is_idle(&monitor->log);
 }
 
 static void meet_deadlines(struct monitor *monitor)
@@ -243,6 +250,9 @@ static int patience(const struct monitor *monitor)
         until = monitor->restart_at;
     if (monitor->throttled && (until == 0 || until > now + CLIENT_STALL_MS))
         until = now + CLIENT_STALL_MS;
+    if (monitor->record.log_lost_entries != atomic_load(&monitor->log.lost_entries) &&
+        (until == 0 || until > monitor->account_at))
+        until = monitor->account_at;
     if (until == 0)
         return -1;
     return until <= now ? 0 : (int)(until - now);

@@ -4,6 +4,8 @@
  * It leaves its caller (double fork, session of its own, no shared descriptors), has the runtime create the container,
  * says so on --ready-fd, and serves clients until the container has ended for good.
  */
+#include "monitor/log_compress.h"
+#include "monitor/log_json.h"
 #include "monitor/monitor.h"
 #include "wherry/file.h"
 
@@ -53,7 +55,7 @@ static void answer(struct monitor *monitor, int result, const struct wherry_erro
     if (fd < 0)
         return;
     if (result < 0) {
-        escaped[monitor_log_escape(escaped, error->message, strlen(error->message))] = '\0';
+        escaped[log_json_escape(escaped, error->message, strlen(error->message))] = '\0';
         snprintf(text, sizeof(text), "{\"ok\":false,\"error\":\"%s\"}\n", escaped);
     } else {
         snprintf(text, sizeof(text), "{\"ok\":true,\"monitor_pid\":%d,\"pid\":%d}\n", (int)getpid(),
@@ -90,11 +92,12 @@ int main(int argc, char **argv)
     struct wherry_error error = WHERRY_ERROR_INIT;
     int ret;
 
+    if (argc == 3 && strcmp(argv[1], LOG_COMPRESS_OPTION) == 0)
+        return log_compress_run(argv[2], &error) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     if (monitor == NULL || monitor_options_parse(argc, argv, &monitor->options, &error) < 0) {
         fprintf(stderr, "wherry-monitor: %s\n", monitor == NULL ? strerror(ENOMEM) : error.message);
         return 2;
     }
-    monitor->log = (struct monitor_log)MONITOR_LOG_INIT;
     monitor->stdio = (struct container_stdio)CONTAINER_STDIO_INIT;
     monitor->backoff = (struct restart_backoff)RESTART_BACKOFF_INIT;
     monitor->record.exit_code = -1;

@@ -19,7 +19,7 @@ struct monitor {
     struct monitor_options options;
     int state_dir;
     int epoll;
-    struct source listener, signals, output, error, input;
+    struct source listener, signals, output, error, input, log_room;
     struct client *clients;
     struct container_stdio stdio;
     struct monitor_log log;
@@ -34,6 +34,7 @@ struct monitor {
     bool done;
     uint64_t started_ms;
     uint64_t restart_at; /* deadlines in ms of clock_monotonic_ms; 0: none */
+    uint64_t account_at; /* losses of the log are recorded, at most once a second */
     uint64_t finish_until;
 };
 
@@ -64,6 +65,7 @@ void relay_send_state(struct monitor *monitor, struct client *client);
 void relay_watch(struct monitor *monitor);
 void relay_unwatch(struct monitor *monitor); /* and closes the streams */
 void relay_throttle(struct monitor *monitor);
+void relay_account(struct monitor *monitor); /* what the log has lost */
 
 /* requests.c: what clients ask for. */
 void requests_serve(struct monitor *monitor, struct client *client);

@@ -1,6 +1,7 @@
 /* The monitor's command line; docs/internals.md, "The monitor". */
 #pragma once
 
+#include "monitor/log.h"
 #include "monitor/restart.h"
 #include "wherry/error.h"
 
@@ -13,9 +14,7 @@ struct monitor_options {
     const char *runtime;
     const char *runtime_root;
     const char *state_dir;
-    const char *log_path; /* NULL: no log */
-    int64_t log_max_size; /* bytes; -1: no rotation */
-    int64_t log_max_file;
+    struct log_options log;
     struct restart_policy restart;
     bool tty;
     bool wants_stdin;
@@ -26,5 +25,5 @@ struct monitor_options {
     int ready_fd; /* -1: nobody waits for an answer */
 };
 
-/* Reads the command line. The strings stay the caller's. */
+/* Reads the command line. The strings stay the caller's; the list of the log's attributes is never freed. */
 int monitor_options_parse(int argc, char **argv, struct monitor_options *options, struct wherry_error *err);

@@ -1,7 +1,7 @@
 /* See record.h. */
 #include "monitor/record.h"
 
-#include "monitor/log.h"
+#include "monitor/log_json.h"
 #include "wherry/file.h"
 
 #include <fcntl.h>
@@ -50,7 +50,7 @@ size_t record_render(const struct record *record, const char *id, char text[RECO
 {
     char started[CLOCK_TEXT_MAX + 2], finished[CLOCK_TEXT_MAX + 2], pid[16], code[16], signal[16];
     char error[RECORD_ERROR_MAX * 6 + 1];
-    size_t length = monitor_log_escape(error, record->error, strlen(record->error));
+    size_t length = log_json_escape(error, record->error, strlen(record->error));
     int written;
 
     error[length] = '\0';
@@ -59,13 +59,14 @@ size_t record_render(const struct record *record, const char *id, char text[RECO
     render_number(pid, sizeof(pid), (int)record->pid, record->pid > 0);
     render_number(code, sizeof(code), record->exit_code, record->exit_code >= 0);
     render_number(signal, sizeof(signal), record->signal, record->signal > 0);
-    written = snprintf(text, RECORD_TEXT_MAX,
-                       "{\"id\":\"%.256s\",\"status\":\"%s\",\"monitor_pid\":%d,\"monitor_start\":%llu,\"pid\":%s,"
-                       "\"started_at\":%s,\"finished_at\":%s,\"exit_code\":%s,\"signal\":%s,\"oom_killed\":%s,"
-                       "\"restart_count\":%u,\"error\":\"%s\"}",
-                       id, STATUS_NAMES[record->status], (int)getpid(),
-                       (unsigned long long)process_start_ticks(getpid()), pid, started, finished, code, signal,
-                       record->oom_killed ? "true" : "false", record->restart_count, error);
+    written =
+        snprintf(text, RECORD_TEXT_MAX,
+                 "{\"id\":\"%.256s\",\"status\":\"%s\",\"monitor_pid\":%d,\"monitor_start\":%llu,\"pid\":%s,"
+                 "\"started_at\":%s,\"finished_at\":%s,\"exit_code\":%s,\"signal\":%s,\"oom_killed\":%s,"
+                 "\"restart_count\":%u,\"log_lost_entries\":%llu,\"log_lost_bytes\":%llu,\"error\":\"%s\"}",
+                 id, STATUS_NAMES[record->status], (int)getpid(), (unsigned long long)process_start_ticks(getpid()),
+                 pid, started, finished, code, signal, record->oom_killed ? "true" : "false", record->restart_count,
+                 (unsigned long long)record->log_lost_entries, (unsigned long long)record->log_lost_bytes, error);
     return (size_t)written;
 }
 

@@ -23,6 +23,8 @@ struct record {
     int signal;    /* 0: none */
     bool oom_killed;
     uint32_t restart_count;
+    uint64_t log_lost_entries; /* of all runs */
+    uint64_t log_lost_bytes;
     char error[RECORD_ERROR_MAX];
 };
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #define READ_SIZE (16 * 1024)
+#define ACCOUNT_MS 1000
 
 static unsigned stream_flag(const struct monitor *monitor, const struct source *source)
 {
@@ -97,7 +98,7 @@ void relay_unwatch(struct monitor *monitor)
 void relay_throttle(struct monitor *monitor)
 {
     uint64_t now = clock_monotonic_ms();
-    bool full = false;
+    bool full = !monitor_log_has_room(&monitor->log);
 
     for (struct client *client = monitor->clients; client != NULL; client = client->next) {
         if (client->dead || client->out_length < CLIENT_QUEUE_MAX)
@@ -133,4 +134,20 @@ void relay_publish(struct monitor *monitor)
     for (struct client *client = monitor->clients; client != NULL; client = client->next)
         if (client->subscribed)
             client_send(client, FRAME_STATE, text, length);
+}
+
+/* A log that loses entries loses many: one report a second tells of them. */
+void relay_account(struct monitor *monitor)
+{
+    uint64_t lost = atomic_load(&monitor->log.lost_entries), now;
+
+    if (lost == monitor->record.log_lost_entries)
+        return;
+    now = clock_monotonic_ms();
+    if (now < monitor->account_at && !monitor->done)
+        return;
+    monitor->account_at = now + ACCOUNT_MS;
+    monitor->record.log_lost_entries = lost;
+    monitor->record.log_lost_bytes = atomic_load(&monitor->log.lost_bytes);
+    relay_publish(monitor);
 }

@@ -53,8 +53,47 @@ def test_log_rotation_keeps_what_fits_and_reads_over_it(agent: PrivateAgent, bus
     assert 0 < numbers[0] < 999
 
 
+def test_logs_of_the_local_driver_are_read_over_compressed_files(agent: PrivateAgent, busybox: str, name: str) -> None:
+    options = ["--log-driver", "local", "--log-opt", "max-size=10k", "--log-opt", "max-file=4"]
+    script = "for i in 0 1 2 3; do seq $((i * 200 + 1)) $((i * 200 + 200)); sleep 0.2; done; sleep 1; printf end"
+    agent.docker("run", "--detach", "--name", name, *options, busybox, "sh", "-c", script)
+    followed = agent.docker("logs", "--follow", name).stdout.decode().split()
+    assert followed == [str(number) for number in range(1, 801)] + ["end"]
+    assert agent.out("logs", "--tail", "500", name).split() == followed[-500:]
+    place = agent.data_root / "containers" / agent.out("inspect", "--format", "{{.Id}}", name) / "local-logs"
+    assert sorted(path.name for path in place.iterdir())[:2] == ["container.log", "container.log.1.gz"]
+    assert agent.out("inspect", "--format", "{{.LogPath}}", name) == ""
+
+
+def test_labels_variables_and_tag_are_the_details_of_a_log(agent: PrivateAgent, busybox: str, name: str) -> None:
+    options = ["labels=who", "env-regex=^SI", "tag={{.Name}} {{.ImageName}}"]
+    arguments = [word for option in options for word in ("--log-opt", option)]
+    agent.docker(
+        "run", "--name", name, "--label", "who=me & you", "--env", "SIZE=1", *arguments, busybox, "echo", "hello"
+    )
+    image = busybox.replace(":", "%3A").replace("/", "%2F")
+    assert agent.out("logs", "--details", name) == f"SIZE=1,tag={name}+{image},who=me+%26+you hello"
+
+
+def test_log_options_are_refused_by_name_and_hold_for_the_agent(own_agent: PrivateAgent, own_busybox: str) -> None:
+    done = own_agent.docker("create", "--log-opt", "max-sise=1m", own_busybox, "true", check=False)
+    assert b"unknown log opt 'max-sise' for json-file log driver" in done.stderr
+    (own_agent.place / "wherryd.yml").write_text('{"log-driver": "local", "log-opts": {"max-size": "1m"}}')
+    own_agent.restart()
+    own_agent.docker("run", "--name", "one", own_busybox, "echo", "kept")
+    log = own_agent.out("inspect", "--format", "{{.HostConfig.LogConfig.Type}} {{.HostConfig.LogConfig.Config}}", "one")
+    assert log == "local map[max-size:1m]"
+    assert own_agent.out("logs", "one") == "kept"
+    (own_agent.place / "wherryd.yml").write_text('{"log-opts": {"colour": "red"}}')
+    own_agent.stop()
+    done = own_agent.run("wherryd", *own_agent.options(), check=False)
+    assert done.returncode != 0 and b"unknown log opt 'colour'" in done.stderr
+    (own_agent.place / "wherryd.yml").write_text("{}")
+    own_agent.start()
+
+
 def test_several_clients_see_the_same_output(agent: PrivateAgent, busybox: str, name: str) -> None:
-    agent.docker("create", "--name", name, busybox, "sh", "-c", "sleep 0.2; echo seen")
+    agent.docker("create", "--name", name, busybox, "sh", "-c", "sleep 1.5; echo seen")
     command = agent.enter(["docker", "attach", "--no-stdin", name])
     agent.docker("start", name)
     clients = [

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.integration.runtime.harness import PROGRAM, Bundle
 from wherry.containers import monitor_client
+from wherry.containers.log_options import LogSettings
 from wherry.containers.monitor_client import MonitorClient, MonitorOptions, MonitorState
 
 MONITOR = PROGRAM.parent / "wherry-monitor"
@@ -34,14 +35,17 @@ class Watched:
             runtime=PROGRAM,
             runtime_root=place / "root",
             state_dir=place / "state",
-            log_driver="json-file",
-            log_path=self.log_path,
+            log=LogSettings("json-file", self.log_path),
         )
         self._clients: list[MonitorClient] = []
 
     def configure(self, **changes: Any) -> None:
         """Changes options of the monitor."""
         self.options = replace(self.options, **changes)
+
+    def configure_log(self, **changes: Any) -> None:
+        """Changes options of the log."""
+        self.configure(log=replace(self.options.log, **changes))
 
     async def spawn(self, script: str) -> MonitorClient:
         """Has the container created, and returns a first client."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.monitor.harness import Watched, all_of, states_until
 from wherry.containers import monitor_client
+from wherry.containers.log_options import NO_LOG
 from wherry.containers.monitor_client import MonitorClient, MonitorFailure, MonitorOptions
 
 
@@ -20,7 +21,7 @@ async def _exec(watched: Watched, args: list[str], **changes: Any) -> tuple[Moni
     process = {**watched.bundle.process, "args": args, "terminal": bool(changes.get("tty"))}
     (directory / "process.json").write_text(json.dumps(process))
     options = replace(
-        watched.options, state_dir=directory, log_driver="none", log_path=None,
+        watched.options, state_dir=directory, log=NO_LOG,
         exec_process=directory / "process.json", exec_id="e1", **changes,
     )  # fmt: skip
     await asyncio.to_thread(monitor_client.spawn, options)

@@ -168,7 +168,7 @@ async def test_log_is_valid_json_whatever_the_bytes(watched: Watched) -> None:
 
 
 async def test_log_rotates_by_size_and_count(watched: Watched) -> None:
-    watched.configure(log_max_size=10_000, log_max_file=3)
+    watched.configure_log(max_size=10_000, max_file=3)
     await watched.run("seq 1 2000")
     names = sorted(path.name for path in watched.place.glob("log.json*"))
     assert names == ["log.json", "log.json.1", "log.json.2"]
@@ -210,7 +210,7 @@ from tests.integration.runtime.harness import Bundle
 
 async def main():
     watched = Watched(Bundle(Path(sys.argv[1]) / "bundle", sys.argv[2]), Path(sys.argv[1]))
-    watched.configure(log_path=Path("/mnt/log.json"))
+    watched.configure_log(path=Path("/mnt/log.json"))
     output, states = await watched.run("seq 1 20000; echo end; exit 5")
     assert output[-1][1].endswith(b"end\\n"), output[-1]
     assert states[-1].exit_code == 5

@@ -8,10 +8,11 @@ import pytest
 
 from wherry.containers import failures, host_files, listing, merge, ports, security_options, signals, times
 from wherry.containers.environment import process_environment
+from wherry.containers.log_options import size
 from wherry.containers.model import ContainerConfig, HostConfig, HostPort, RestartPolicy, Ulimit
 from wherry.containers.spec.process import check_ulimits
 from wherry.containers.spec.resources import check_limits
-from wherry.containers.validate import check_restart_policy, log_size
+from wherry.containers.validate import check_restart_policy
 from wherry.errors import InvalidParameter
 from wherry.images.model import ImageConfig
 
@@ -109,10 +110,10 @@ def test_restart_policies() -> None:
 
 
 def test_log_sizes() -> None:
-    assert [log_size(text) for text in ("10m", "1K", "5", "2gb", "-1")] == [10 << 20, 1 << 10, 5, 2 << 30, 0]
+    assert [size(text) for text in ("10m", "1K", "5", "2gb", "-1")] == [10 << 20, 1 << 10, 5, 2 << 30, 0]
     for text in ("", "0", "m", "1t2", "-2"):
         with pytest.raises(InvalidParameter):
-            log_size(text)
+            size(text)
 
 
 def test_extra_hosts() -> None:

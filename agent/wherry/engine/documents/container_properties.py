@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from wherry.containers.log_options import OPTIONS
 from wherry.containers.model import Container
 from wherry.engine.documents import container_values as values
 from wherry.engine.documents import fields, ports, quantities, storage
@@ -219,7 +220,7 @@ HOST = (
     in_host("ipc_mode", "ipc_mode", fields.filled),
     Property(
         "log_driver",
-        _text_choice("json-file", "none"),
+        _text_choice(*OPTIONS),
         lambda container: container.host_config.log_config.type,
         lambda draft, value: _with_log(draft, type=value),
     ),
