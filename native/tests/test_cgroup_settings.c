@@ -86,9 +86,9 @@ static void the_other_limits_find_their_files(void)
 {
     becomes("{\"pids\":{\"limit\":64},\"hugepageLimits\":[{\"pageSize\":\"2MB\",\"limit\":4194304}],"
             "\"rdma\":{\"mlx5_1\":{\"hcaHandles\":3}}}",
-            true, "pids.max=64\nhugetlb.2MB.max=4194304\nrdma.max=mlx5_1 hca_handle=3");
+            true, "pids.max=64\nhugetlb.2MB.max=4194304\nhugetlb.2MB.rsvd.max=4194304\nrdma.max=mlx5_1 hca_handle=3");
     becomes("{\"pids\":{\"limit\":-1},\"hugepageLimits\":[{\"pageSize\":\"1GB\",\"limit\":0}]}", false,
-            "pids.max=max\nhugetlb.1GB.limit_in_bytes=0");
+            "pids.max=max\nhugetlb.1GB.limit_in_bytes=0\nhugetlb.1GB.rsvd.limit_in_bytes=0");
     becomes("{\"network\":{\"classID\":1048577,\"priorities\":[{\"name\":\"eth0\",\"priority\":5}]}}", false,
             "net_cls.classid=1048577\nnet_prio.ifpriomap=eth0 5");
     becomes("{\"unified\":{\"memory.high\":\"1000\",\"io.max\":\"8:0 rbps=1\\n8:16 wbps=2\"}}", true,

@@ -65,7 +65,8 @@ int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, stru
  */
 int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err);
 
-/* Applies what `resources` names to the existing directories; what it does not name stays as it is. */
+/* Applies what `resources` names to the existing directories; what it does not name stays as it is, and on failure
+ * everything does. */
 int wherry_cgroup_update(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err);
 
 /* Moves process `pid` into every directory. A move of another process waits for an RCU grace period in the kernel
@@ -83,6 +84,11 @@ int wherry_cgroup_attach_self(const int *fds, size_t count);
 
 /* A directory descriptor for CLONE_INTO_CGROUP when v2 is the layout, else -1. It stays the cgroup's own. */
 int wherry_cgroup_v2_fd(struct wherry_cgroup *cg);
+
+/* The same for the group below the container's in which process `pid` is: a container that has handed controllers to
+ * groups of its own has no place for processes in its topmost one (cgroup-v2.rst, "No Internal Process Constraint").
+ * The caller closes it. Fails with EBUSY when `pid` is not below. */
+int wherry_cgroup_v2_open_group_of(struct wherry_cgroup *cg, pid_t pid, struct wherry_error *err);
 
 /* The directory that carries `controller` ("memory", "pids", …), or NULL. Belongs to `cg`. */
 const char *wherry_cgroup_path(const struct wherry_cgroup *cg, const char *controller);

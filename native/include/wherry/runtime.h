@@ -53,8 +53,10 @@ int wherry_runtime_delete(const char *root, const char *id, bool force, char war
 
 int wherry_runtime_pause(const char *root, const char *id, bool paused, struct wherry_error *err);
 
-/* Applies an OCI linux.resources object to a running container. */
-int wherry_runtime_update(const char *root, const char *id, struct json_object *resources, struct wherry_error *err);
+/* Applies an OCI linux.resources object to a running container; on failure its limits are what they were. What the
+ * kernel no longer has is told in `warning`. */
+int wherry_runtime_update(const char *root, const char *id, struct json_object *resources,
+                          char warning[WHERRY_WARNING_MAX], struct wherry_error *err);
 
 /* Starts one more process in a running container. `object` is an OCI process object, completed by the caller. */
 int wherry_runtime_exec(const struct wherry_launch_options *options, const char *id, struct json_object *object,

@@ -6,10 +6,13 @@
 #include "runtime/cgroup_layout.h"
 #include "runtime/cgroup_make.h"
 #include "runtime/cgroup_setting.h"
+#include "runtime/cgroup_undo.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,26 +26,40 @@ static void cleanup_cgroup_layout_free(struct cgroup_layout *layout)
 
 #define cleanup_cgroup_layout __attribute__((cleanup(cleanup_cgroup_layout_free)))
 
-/* Reads the device rules; on v1 they become settings like the others. Returns whether there are rules to apply. */
+/* What there is to do about devices. */
+enum device_change {
+    DEVICES_NONE,
+    DEVICES_WRITE,  /* settings like the others */
+    DEVICES_FREEZE, /* settings that deny everything for an instant */
+    DEVICES_PROGRAM,
+};
+
+/* Reads the device rules; on v1 they become settings. Returns an enum device_change. */
 static int prepare_devices(struct json_object *resources, bool update, struct wherry_cgroup *cg,
                            struct cgroup_device_rules *rules, struct cgroup_settings *settings,
                            struct wherry_error *err)
 {
-    const struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_DEVICES);
+    struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_DEVICES);
     struct json_object *devices = NULL;
     int result = wherry_json_array(resources, WHERE, "devices", &devices, err);
 
     if (result < 0 || (result == 0 && update))
-        return result;
+        return result < 0 ? result : DEVICES_NONE;
     result = cgroup_devices_parse(devices, rules, err);
     if (result < 0)
         return result;
     if (directory == NULL)
         return wherry_error_set(err, ENOTSUP, WHERE ".devices: the devices controller is not mounted on this host");
     if (directory->unified)
-        return 1;
-    result = cgroup_devices_v1(rules, settings, err);
-    return result < 0 ? result : 1;
+        return DEVICES_PROGRAM;
+    if (!update) {
+        result = cgroup_devices_v1(rules, settings, err);
+        return result < 0 ? result : DEVICES_WRITE;
+    }
+    result = cgroup_directory_open(directory, err);
+    if (result >= 0)
+        result = cgroup_devices_v1_difference(rules, directory->fd, settings, err);
+    return result < 0 ? result : result > 0 ? DEVICES_FREEZE : DEVICES_WRITE;
 }
 
 static int translate(struct json_object *resources, bool update, struct wherry_cgroup *cg,
@@ -84,8 +101,9 @@ static int check_usage(struct json_object *resources, struct wherry_cgroup *cg, 
     return 0;
 }
 
-/* Device rules on v1 pass through "deny everything": the group is frozen so that nothing inside meets that instant. */
-static int apply_frozen(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct wherry_error *err)
+/* Writes settings that deny everything for an instant: the group is frozen so that nothing inside meets it. */
+static int apply_frozen(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct cgroup_settings *undo,
+                        struct wherry_error *err)
 {
     struct wherry_cgroup_directory *freezer = cgroup_directory_of(cg, CGROUP_FREEZER);
     struct wherry_error thaw = WHERRY_ERROR_INIT;
@@ -103,37 +121,65 @@ static int apply_frozen(struct cgroup_settings *settings, struct wherry_cgroup *
         (strcmp(text, "THAWED") == 0 || strcmp(text, "0") == 0);
     result = thawed ? wherry_cgroup_freeze(cg, true, err) : 0;
     if (result >= 0)
-        result = cgroup_settings_apply(settings, cg, err);
+        result = cgroup_settings_apply(settings, cg, undo, err);
+    if (result < 0)
+        cgroup_undo_apply(undo, cg, err);
     if (thawed && wherry_cgroup_freeze(cg, false, result < 0 ? &thaw : err) < 0 && result >= 0)
         result = -EIO;
     return result;
 }
 
-static int apply(struct json_object *resources, bool update, struct wherry_cgroup *cg, struct wherry_error *err)
+static int attach_program(const struct cgroup_device_rules *rules, struct wherry_cgroup *cg, struct wherry_error *err)
 {
-    cleanup_cgroup_devices struct cgroup_device_rules rules = CGROUP_DEVICE_RULES_INIT;
-    cleanup_cgroup_settings struct cgroup_settings settings = CGROUP_SETTINGS_INIT;
     struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_DEVICES);
-    bool bpf = directory != NULL && directory->unified;
-    int devices, result = translate(resources, update, cg, &settings, err);
+    int result = cgroup_directory_open(directory, err);
 
-    if (result < 0)
-        return result;
-    devices = prepare_devices(resources, update, cg, &rules, &settings, err);
-    if (devices < 0)
-        return devices;
-    result = update ? check_usage(resources, cg, err) : cgroup_make_directories(cg, err);
-    if (result >= 0)
-        result = cgroup_make_controllers(cg, &settings, err);
-    if (result >= 0)
-        result = update && devices > 0 && !bpf ? apply_frozen(&settings, cg, err)
-                                               : cgroup_settings_apply(&settings, cg, err);
-    if (result >= 0 && devices > 0 && bpf) {
-        result = cgroup_directory_open(directory, err);
-        if (result >= 0)
-            result = cgroup_devices_v2(&rules, directory->fd, err);
+    return result < 0 ? result : cgroup_devices_v2(rules, directory->fd, err);
+}
+
+/* What is asked for, as it is to be written; made before anything is changed. */
+struct change {
+    struct cgroup_device_rules rules;
+    struct cgroup_settings settings;
+    int devices; /* enum device_change */
+};
+
+static void cleanup_change_free(struct change *change)
+{
+    cgroup_devices_free(&change->rules);
+    cgroup_settings_free(&change->settings);
+}
+
+#define cleanup_change __attribute__((cleanup(cleanup_change_free)))
+#define CHANGE_INIT                                                                                                    \
+    {                                                                                                                  \
+        .rules = CGROUP_DEVICE_RULES_INIT, .settings = CGROUP_SETTINGS_INIT                                            \
     }
-    return result < 0 ? result : 0;
+
+static int prepare(struct json_object *resources, bool update, struct wherry_cgroup *cg, struct change *change,
+                   struct wherry_error *err)
+{
+    int result = translate(resources, update, cg, &change->settings, err);
+
+    if (result >= 0)
+        result = change->devices = prepare_devices(resources, update, cg, &change->rules, &change->settings, err);
+    return result;
+}
+
+static int make(struct json_object *resources, struct wherry_cgroup *cg, struct wherry_error *err)
+{
+    cleanup_change struct change change = CHANGE_INIT;
+    int result = prepare(resources, false, cg, &change, err);
+
+    if (result >= 0)
+        result = cgroup_make_directories(cg, err);
+    if (result >= 0)
+        result = cgroup_make_controllers(cg, &change.settings, err);
+    if (result >= 0)
+        result = cgroup_settings_apply(&change.settings, cg, NULL, err);
+    if (result >= 0 && change.devices == DEVICES_PROGRAM)
+        result = attach_program(&change.rules, cg, err);
+    return result;
 }
 
 int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, struct wherry_error *err)
@@ -153,7 +199,7 @@ int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, stru
 
 int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err)
 {
-    int result = apply(resources, false, cg, err);
+    int result = make(resources, cg, err);
 
     if (result >= 0)
         return 0;
@@ -167,7 +213,25 @@ int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, 
 
 int wherry_cgroup_update(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err)
 {
-    return apply(resources, true, cg, err);
+    cleanup_change struct change change = CHANGE_INIT;
+    cleanup_cgroup_settings struct cgroup_settings undo = CGROUP_SETTINGS_INIT;
+    int result = prepare(resources, true, cg, &change, err);
+
+    if (result >= 0)
+        result = check_usage(resources, cg, err);
+    if (result >= 0)
+        result = cgroup_make_controllers(cg, &change.settings, err);
+    if (result < 0)
+        return result;
+    if (change.devices == DEVICES_FREEZE)
+        return apply_frozen(&change.settings, cg, &undo, err);
+    result = cgroup_settings_apply(&change.settings, cg, &undo, err);
+    /* In one step, and last: what comes before it can be taken back, this needs not. */
+    if (result >= 0 && change.devices == DEVICES_PROGRAM)
+        result = attach_program(&change.rules, cg, err);
+    if (result < 0)
+        cgroup_undo_apply(&undo, cg, err);
+    return result < 0 ? result : 0;
 }
 
 int wherry_cgroup_v2_fd(struct wherry_cgroup *cg)
@@ -177,6 +241,25 @@ int wherry_cgroup_v2_fd(struct wherry_cgroup *cg)
     if (cg->layout != WHERRY_CGROUP_V2 || directory == NULL)
         return -1;
     return cgroup_directory_open(directory, NULL) < 0 ? -1 : directory->fd;
+}
+
+int wherry_cgroup_v2_open_group_of(struct wherry_cgroup *cg, pid_t pid, struct wherry_error *err)
+{
+    cleanup_cgroup_layout struct cgroup_layout layout = CGROUP_LAYOUT_INIT;
+    struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_CORE);
+    size_t length = directory != NULL ? strlen(directory->path) : 0;
+    char path[PATH_MAX];
+    int fd, result = cgroup_layout_read(&layout, err);
+
+    if (result >= 0)
+        result = cgroup_layout_group_of(&layout, pid, path, err);
+    if (result < 0)
+        return result;
+    /* Anywhere else its limits would not hold for who joins it. */
+    if (length == 0 || strncmp(path, directory->path, length) != 0 || path[length] != '/')
+        return wherry_error_set(err, EBUSY, "cgroup %s: process %d is not below the container's", path, (int)pid);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    return fd >= 0 ? fd : wherry_error_set(err, errno, "open %s", path);
 }
 
 const char *wherry_cgroup_path(const struct wherry_cgroup *cg, const char *controller)

@@ -26,7 +26,8 @@ static long long io_cost_weight(int64_t weight)
     return 1 + (weight - 10) * 9999 / 990;
 }
 
-/* Which file carries weights depends on the scheduler that the kernel was built with: both names are tried. */
+/* Which file carries weights depends on the schedulers that the kernel was built with, and which of them a device uses
+ * can change: each that exists gets it. */
 static int add_weight(const char *field, const char *device, int64_t weight, bool unified,
                       struct cgroup_settings *settings, struct wherry_error *err)
 {

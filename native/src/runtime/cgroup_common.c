@@ -52,19 +52,39 @@ static bool is_page_size(const char *text)
            strcmp(text + digits + 1, "B") == 0;
 }
 
+/* The limit of what is used, and of what is reserved by mmap(2), which newer kernels count apart. */
+static int add_hugepages(const char *size, int64_t limit, bool unified, struct cgroup_settings *settings,
+                         struct wherry_error *err)
+{
+    static const char *const kinds[] = {"", "rsvd."};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *file = wherry_arena_format(&settings->arena, "hugetlb.%s.%s%s", size, kinds[i],
+                                               unified ? "max" : "limit_in_bytes");
+        struct cgroup_setting *setting = file == NULL ? NULL
+                                                      : cgroup_settings_add(settings, CGROUP_HUGETLB, "hugepageLimits",
+                                                                            file, err, "%lld", (long long)limit);
+
+        if (setting == NULL)
+            return wherry_error_set(err, ENOMEM, WHERE ".hugepageLimits");
+        setting->optional = i > 0;
+    }
+    return 0;
+}
+
 static int translate_hugepages(struct json_object *resources, bool unified, struct cgroup_settings *settings,
                                struct wherry_error *err)
 {
     struct json_object *list = NULL;
-    int found = wherry_json_array(resources, WHERE, "hugepageLimits", &list, err);
+    int result = wherry_json_array(resources, WHERE, "hugepageLimits", &list, err);
 
-    if (found <= 0)
-        return found;
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
+    if (result <= 0)
+        return result;
+    for (size_t i = 0; i < json_object_array_length(list) && result >= 0; i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
         char where[WHERRY_JSON_WHERE_MAX];
-        const char *size = NULL, *file;
-        int64_t limit = 0;
+        const char *size = NULL;
+        int64_t limit = -1;
 
         snprintf(where, sizeof(where), WHERE ".hugepageLimits[%zu]", i);
         if (wherry_json_string(item, where, "pageSize", &size, err) < 0 ||
@@ -73,12 +93,11 @@ static int translate_hugepages(struct json_object *resources, bool unified, stru
         if (size == NULL || !is_page_size(size))
             return wherry_error_set(err, EINVAL, "%s.pageSize: \"%s\": must be like 2MB", where,
                                     size != NULL ? size : "");
-        file = wherry_arena_format(&settings->arena, "hugetlb.%s.%s", size, unified ? "max" : "limit_in_bytes");
-        if (file == NULL || cgroup_settings_add(settings, CGROUP_HUGETLB, "hugepageLimits", file, err, "%lld",
-                                                (long long)limit) == NULL)
-            return wherry_error_set(err, ENOMEM, "%s", where);
+        if (limit < 0)
+            return wherry_error_set(err, EINVAL, "%s.limit: must be given", where);
+        result = add_hugepages(size, limit, unified, settings, err);
     }
-    return 0;
+    return result < 0 ? result : 0;
 }
 
 /* "DEVICE hca_handle=N hca_object=N", a part that is not named is left as it is. */

@@ -1,13 +1,11 @@
-/* Reading device rules, and saying them to the v1 devices controller; see cgroup_devices.h. */
+/* Reading device rules; see cgroup_devices.h. */
 #include "runtime/cgroup_devices.h"
 
-#include "runtime/cgroup_layout.h"
-#include "runtime/cgroup_setting.h"
-#include "wherry/cleanup.h"
 #include "wherry/json.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define RULES_MAX 1024
@@ -128,79 +126,4 @@ void cgroup_devices_free(struct cgroup_device_rules *rules)
 {
     free(rules->list);
     *rules = (struct cgroup_device_rules)CGROUP_DEVICE_RULES_INIT;
-}
-
-static bool covers(int outer, int inner)
-{
-    return outer == ANY || outer == inner;
-}
-
-static bool overlaps(const struct cgroup_device_rule *one, const struct cgroup_device_rule *other)
-{
-    return one->type == other->type && (covers(one->major, other->major) || other->major == ANY) &&
-           (covers(one->minor, other->minor) || other->minor == ANY) && (one->access & other->access) != 0;
-}
-
-/*
- * v1 keeps a default and a set of exceptions from it. Applies one rule to that set: a rule with the default's verdict
- * takes earlier exceptions back, which works only for those that it covers entirely.
- */
-static int apply_v1(const struct cgroup_device_rule *rule, bool allow_rest, struct cgroup_device_rule *set,
-                    size_t *count, struct wherry_error *err)
-{
-    if (rule->allow != allow_rest) {
-        set[(*count)++] = *rule;
-        return 0;
-    }
-    for (size_t i = 0; i < *count; i++) {
-        if (!overlaps(rule, &set[i]))
-            continue;
-        if (!covers(rule->major, set[i].major) || !covers(rule->minor, set[i].minor))
-            return wherry_error_set(err, ENOTSUP,
-                                    "linux.resources.devices[%zu]: cgroup v1, which this host has, cannot take back a "
-                                    "part of what an earlier rule gives",
-                                    rule->index);
-        set[i].access &= ~rule->access;
-    }
-    return 0;
-}
-
-static int add_v1(const struct cgroup_device_rule *rule, struct cgroup_settings *settings, struct wherry_error *err)
-{
-    char major[16] = "*", minor[16] = "*";
-
-    if (rule->major != ANY)
-        snprintf(major, sizeof(major), "%d", rule->major);
-    if (rule->minor != ANY)
-        snprintf(minor, sizeof(minor), "%d", rule->minor);
-    return cgroup_settings_add(settings, CGROUP_DEVICES, "devices", rule->allow ? "devices.allow" : "devices.deny", err,
-                               "%c %s:%s %s%s%s", rule->type, major, minor,
-                               (rule->access & CGROUP_DEVICE_READ) != 0 ? "r" : "",
-                               (rule->access & CGROUP_DEVICE_WRITE) != 0 ? "w" : "",
-                               (rule->access & CGROUP_DEVICE_MKNOD) != 0 ? "m" : "") == NULL
-               ? -ENOMEM
-               : 0;
-}
-
-int cgroup_devices_v1(const struct cgroup_device_rules *rules, struct cgroup_settings *settings,
-                      struct wherry_error *err)
-{
-    cleanup_free struct cgroup_device_rule *set = calloc(rules->count + 1, sizeof(*set));
-    size_t count = 0;
-    int result = 0;
-
-    if (set == NULL)
-        return wherry_error_set(err, ENOMEM, "linux.resources.devices");
-    for (size_t i = 0; i < rules->count && result == 0; i++)
-        result = apply_v1(&rules->list[i], rules->allow_rest, set, &count, err);
-    if (result < 0)
-        return result;
-    if (cgroup_settings_add(settings, CGROUP_DEVICES, "devices", rules->allow_rest ? "devices.allow" : "devices.deny",
-                            err, "a") == NULL)
-        return -ENOMEM;
-    for (size_t i = 0; i < count && result == 0; i++) {
-        if (set[i].access != 0)
-            result = add_v1(&set[i], settings, err);
-    }
-    return result;
 }

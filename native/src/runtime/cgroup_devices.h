@@ -55,6 +55,11 @@ void cgroup_devices_free(struct cgroup_device_rules *rules);
 int cgroup_devices_v1(const struct cgroup_device_rules *rules, struct cgroup_settings *settings,
                       struct wherry_error *err);
 
+/* The same for a group that has rules already, as the writes that are different: 0. Where only throwing all away and
+ * beginning anew will do, which denies everything for an instant: 1. */
+int cgroup_devices_v1_difference(const struct cgroup_device_rules *rules, int directory,
+                                 struct cgroup_settings *settings, struct wherry_error *err);
+
 /* The program for BPF_PROG_TYPE_CGROUP_DEVICE with the same effect, for free(). Its length in *count. */
 int cgroup_devices_program(const struct cgroup_device_rules *rules, struct bpf_insn **program, size_t *count,
                            struct wherry_error *err);

@@ -306,3 +306,26 @@ int cgroup_layout_place(const struct cgroup_layout *layout, const char *cgroups_
     }
     return 0;
 }
+
+int cgroup_layout_group_of(const struct cgroup_layout *layout, pid_t pid, char path[PATH_MAX], struct wherry_error *err)
+{
+    cleanup_free char *groups = NULL;
+    size_t length = 0;
+    char name[64];
+    int result;
+
+    snprintf(name, sizeof(name), "/proc/%d/cgroup", (int)pid);
+    result = wherry_file_read(AT_FDCWD, name, OWN_GROUPS_MAX, &groups, &length, err);
+    for (size_t i = 0; i < layout->count && result >= 0; i++) {
+        const struct cgroup_mount *mount = &layout->at[i];
+        const char *prefix = "";
+        int size = 0;
+
+        if (!mount->unified)
+            continue;
+        own_prefix(mount, groups, &prefix, &size);
+        if (snprintf(path, PATH_MAX, "%s%.*s", mount->point, size, prefix) < PATH_MAX)
+            return 0;
+    }
+    return result < 0 ? result : wherry_error_set(err, ENOENT, "the cgroup of process %d", (int)pid);
+}

@@ -8,6 +8,9 @@
 #include "wherry/cgroup.h"
 #include "wherry/error.h"
 
+#include <limits.h>
+#include <sys/types.h>
+
 enum cgroup_controller {
     CGROUP_CPU,
     CGROUP_CPUACCT,
@@ -66,5 +69,9 @@ int cgroup_layout_parse(char *mountinfo, struct cgroup_layout *layout, struct wh
  * needed for a relative path only; NULL reads it when it is needed. */
 int cgroup_layout_place(const struct cgroup_layout *layout, const char *cgroups_path, const char *own_groups,
                         struct wherry_cgroup *cg, struct wherry_error *err);
+
+/* The directory of the v2 tree in which process `pid` is. */
+int cgroup_layout_group_of(const struct cgroup_layout *layout, pid_t pid, char path[PATH_MAX],
+                           struct wherry_error *err);
 
 void cgroup_layout_free(struct cgroup_layout *layout);

@@ -236,7 +236,8 @@ static int check_settings(const struct wherry_cgroup_directory *directory, const
     for (size_t i = 0; i < settings->count; i++) {
         const struct cgroup_setting *setting = &settings->list[i];
 
-        if (setting->controller == CGROUP_CORE || (available & CGROUP_BIT(setting->controller)) != 0)
+        if (setting->controller == CGROUP_CORE || setting->unlimited ||
+            (available & CGROUP_BIT(setting->controller)) != 0)
             continue;
         if (refused != 0)
             return wherry_error_set(err, -refused, "linux.resources.%s: the %s controller cannot be enabled in %s",

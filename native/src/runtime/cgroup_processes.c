@@ -12,7 +12,9 @@
 #include <sys/stat.h>
 
 #define DEPTH_MAX 64
-/* How often a group that cannot be frozen is searched for processes that were made while others were signalled. */
+/* How often a group is searched for processes that were made while others were signalled: before it is frozen for that,
+ * and where it cannot be frozen. */
+#define KILL_ROUNDS_FIRST 8
 #define KILL_ROUNDS 100
 
 struct pid_list {
@@ -197,12 +199,12 @@ static int signal_frozen(struct wherry_cgroup *cg, int number, bool thaw, struct
     return sent < 0 ? sent : result < 0 ? result : sent;
 }
 
-/* Without a freezer: until nobody is left, or as long as new ones are found. */
-static int kill_in_rounds(struct wherry_cgroup *cg, struct wherry_error *err)
+/* Until nobody is left, or as long as new ones are found. */
+static int kill_in_rounds(struct wherry_cgroup *cg, unsigned rounds, struct wherry_error *err)
 {
     int total = 0;
 
-    for (unsigned round = 0; round < KILL_ROUNDS; round++) {
+    for (unsigned round = 0; round < rounds; round++) {
         int sent = signal_all(cg, SIGKILL, err);
 
         if (sent <= 0)
@@ -236,6 +238,7 @@ static bool is_frozen_already(struct wherry_cgroup *cg)
 int wherry_cgroup_kill(struct wherry_cgroup *cg, int number, struct wherry_error *err)
 {
     struct wherry_cgroup_directory *core = cgroup_directory_of(cg, CGROUP_CORE);
+    int sent = 0, result;
     bool before;
 
     if (number == SIGKILL && cg->layout == WHERRY_CGROUP_V2 && core != NULL && cgroup_directory_open(core, NULL) >= 0 &&
@@ -245,8 +248,17 @@ int wherry_cgroup_kill(struct wherry_cgroup *cg, int number, struct wherry_error
     if (is_empty(cg))
         return 0;
     before = is_frozen_already(cg);
+    /* The last process of a pid namespace to end waits for the others and cannot be frozen meanwhile: most groups are
+     * emptied without, and only one that makes processes faster than they are killed is worth that wait. */
+    if (number == SIGKILL && !before) {
+        sent = kill_in_rounds(cg, KILL_ROUNDS_FIRST, err);
+        if (sent < 0 || is_empty(cg))
+            return sent;
+    }
     /* A paused container keeps its pause, unless it is to die: a frozen process cannot. */
     if (before || wherry_cgroup_freeze(cg, true, NULL) >= 0)
-        return signal_frozen(cg, number, !before || number == SIGKILL, err);
-    return number == SIGKILL ? kill_in_rounds(cg, err) : signal_all(cg, number, err);
+        result = signal_frozen(cg, number, !before || number == SIGKILL, err);
+    else
+        result = number == SIGKILL ? kill_in_rounds(cg, KILL_ROUNDS, err) : signal_all(cg, number, err);
+    return result < 0 ? result : sent + result;
 }

@@ -3,6 +3,7 @@
 
 #include "runtime/cgroup_file.h"
 #include "runtime/cgroup_layout.h"
+#include "runtime/cgroup_undo.h"
 #include "wherry/cleanup.h"
 
 #include <errno.h>
@@ -94,18 +95,40 @@ static bool is_without_effect(const struct cgroup_setting *setting, int director
            strtoull(text, NULL, 10) > strtoull(setting->value, NULL, 10);
 }
 
-static int write_setting(struct open_file *file, const struct cgroup_setting *setting, struct wherry_cgroup *cg,
-                         int directory)
-{
-    int result = write_file(file, directory, setting->file, setting->value);
+/* What one application of settings works with. */
+struct application {
+    struct wherry_cgroup *cg;
+    struct cgroup_settings *undo; /* NULL: not wanted */
+    struct open_file file;
+    bool last; /* nothing is put off any more */
+};
 
-    if (result == -ENOENT && setting->other_file != NULL)
-        result = write_file(file, directory, setting->other_file, setting->other_value);
-    if (result == -ENOENT && setting->unlimited)
+static int write_noted(struct application *application, const struct cgroup_setting *setting, const char *file,
+                       const char *value, int directory)
+{
+    if (application->undo != NULL) {
+        int result = cgroup_undo_note(application->undo, setting, file, value, directory);
+
+        if (result < 0)
+            return result;
+    }
+    return write_file(&application->file, directory, file, value);
+}
+
+static int write_setting(struct application *application, const struct cgroup_setting *setting, int directory)
+{
+    int result = write_noted(application, setting, setting->file, setting->value, directory);
+
+    if (setting->other_file != NULL && (result == 0 || result == -ENOENT)) {
+        int other = write_noted(application, setting, setting->other_file, setting->other_value, directory);
+
+        result = other == -ENOENT ? result : other;
+    }
+    if (result == -ENOENT && (setting->unlimited || setting->optional))
         return 0;
     if (setting->gone != NULL &&
         (result == -ENOENT || result == -EOPNOTSUPP || (result == 0 && is_without_effect(setting, directory))))
-        return add_warning(cg, setting);
+        return add_warning(application->cg, setting);
     return result;
 }
 
@@ -133,49 +156,53 @@ static struct wherry_cgroup_directory *directory_for(const struct cgroup_setting
     return directory;
 }
 
-/* Writes what is not done yet. Returns how many were done; `*refused` is the first that the kernel put off. */
-static int apply_pass(struct cgroup_settings *settings, struct wherry_cgroup *cg, size_t *left, bool last,
+/* 1: written; 0: put off; negative: refused. */
+static int apply_one(struct application *application, struct cgroup_setting *setting, struct wherry_error *err)
+{
+    struct wherry_cgroup_directory *directory;
+    int result;
+
+    if (setting->unlimited && cgroup_directory_of(application->cg, setting->controller) == NULL)
+        return 1;
+    directory = directory_for(setting, application->cg, err);
+    if (directory == NULL)
+        return -ENOTSUP;
+    result = write_setting(application, setting, directory->fd);
+    if ((result == -EINVAL || result == -EBUSY) && !application->last)
+        return 0;
+    return result < 0 ? explain(setting, directory, result, err) : 1;
+}
+
+/* Writes what is not done yet. Returns how many were done; `*left` are those that the kernel put off. */
+static int apply_pass(struct application *application, struct cgroup_settings *settings, size_t *left,
                       struct wherry_error *err)
 {
-    struct open_file file = {.fd = -1};
     int done = 0;
 
     *left = 0;
     for (size_t i = 0; i < settings->count; i++) {
-        struct cgroup_setting *setting = &settings->list[i];
-        struct wherry_cgroup_directory *directory;
-        int result;
+        int result = settings->list[i].done ? 0 : apply_one(application, &settings->list[i], err);
 
-        if (setting->done)
-            continue;
-        directory = directory_for(setting, cg, err);
-        result = directory == NULL ? -ENOTSUP : write_setting(&file, setting, cg, directory->fd);
-        if (directory != NULL && (result == -EINVAL || result == -EBUSY) && !last) {
-            (*left)++;
-            continue;
-        }
-        if (result < 0) {
-            wherry_cleanup_close(&file.fd);
-            return directory == NULL ? result : explain(setting, directory, result, err);
-        }
-        setting->done = true;
-        done++;
+        if (result < 0)
+            return result;
+        *left += result == 0 && !settings->list[i].done;
+        done += result;
+        settings->list[i].done |= result > 0;
     }
-    wherry_cleanup_close(&file.fd);
     return done;
 }
 
-int cgroup_settings_apply(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct wherry_error *err)
+int cgroup_settings_apply(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct cgroup_settings *undo,
+                          struct wherry_error *err)
 {
+    struct application application = {.cg = cg, .undo = undo, .file = {.fd = -1}};
     size_t left = settings->count;
-    bool last = false;
+    int done = 0;
 
-    while (left > 0) {
-        int done = apply_pass(settings, cg, &left, last, err);
-
-        if (done < 0)
-            return done;
-        last = done == 0;
+    while (left > 0 && done >= 0) {
+        done = apply_pass(&application, settings, &left, err);
+        application.last = done == 0;
     }
-    return 0;
+    wherry_cleanup_close(&application.file.fd);
+    return done < 0 ? done : 0;
 }

@@ -18,10 +18,11 @@ struct cgroup_setting {
     const char *field;   /* its name below linux.resources, for errors */
     const char *file;
     const char *value;
-    const char *other_file;  /* tried when `file` does not exist; NULL: none */
+    const char *other_file;  /* another file for the same: each that exists is written, one has to; NULL: none */
     const char *other_value; /* the value for it */
     const char *gone;        /* not NULL: where the kernel lacks the file or refuses it for good, this is the warning */
-    bool unlimited;          /* the value takes a limit away: where the file is missing there is none */
+    bool unlimited;          /* the value takes a limit away: where file or controller are missing there is none */
+    bool optional;           /* goes beyond what the field asks for: left out where the file is missing */
     bool done;
 };
 
@@ -55,8 +56,10 @@ int cgroup_blockio_translate(struct json_object *resources, bool unified, struct
                              struct wherry_error *err);
 
 /* Writes all. Limits can depend on each other (memory below memory and swap, burst below quota): what is refused with
- * EINVAL or EBUSY is tried again after the rest, for as long as that gets something done. */
-int cgroup_settings_apply(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct wherry_error *err);
+ * EINVAL or EBUSY is tried again after the rest, for as long as that gets something done. Unless `undo` is NULL it
+ * receives what brings the old values back (cgroup_undo.h), after a failure too. */
+int cgroup_settings_apply(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct cgroup_settings *undo,
+                          struct wherry_error *err);
 
 void cgroup_settings_free(struct cgroup_settings *settings);
 

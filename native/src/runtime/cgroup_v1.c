@@ -36,6 +36,8 @@ static const struct number numbers[] = {
 };
 
 #define WHERE "linux.resources"
+#define SHARES_LEAST 2
+#define SHARES_MOST 262144
 
 static int translate_number(const struct number *number, struct json_object *resources,
                             struct cgroup_settings *settings, struct wherry_error *err)
@@ -52,11 +54,16 @@ static int translate_number(const struct number *number, struct json_object *res
     found = wherry_json_integer(object, where, number->key, number->least, number->most, &value, err);
     if (found <= 0 || (value == 0 && number->zero_unset))
         return found;
+    /* The kernel would take another value without a word. */
+    if (strcmp(number->key, "shares") == 0 && (value < SHARES_LEAST || value > SHARES_MOST))
+        return wherry_error_set(err, ERANGE, WHERE ".cpu.shares: %lld: must be from %d to %d", (long long)value,
+                                SHARES_LEAST, SHARES_MOST);
     setting =
         cgroup_settings_add(settings, number->controller, number->field, number->file, err, "%lld", (long long)value);
     if (setting == NULL)
         return -ENOMEM;
-    setting->unlimited = value == -1;
+    /* No class is what a group without one has. */
+    setting->unlimited = value == -1 || (value == 0 && strcmp(number->key, "classID") == 0);
     /* Kernel memory limits were deprecated in 5.4 and taken out in 5.16: the file is gone or answers EOPNOTSUPP. */
     if (strcmp(number->key, "kernel") == 0)
         setting->gone = "ignored: this kernel no longer limits kernel memory apart from memory";
@@ -99,6 +106,24 @@ static int translate_priorities(struct json_object *resources, struct cgroup_set
     return 0;
 }
 
+/* A limit that is lifted lifts that of memory and swap together, which could not stay below it. */
+static int lift_swap(struct json_object *memory, struct cgroup_settings *settings, struct wherry_error *err)
+{
+    int64_t limit = 0, swap = 0;
+    struct cgroup_setting *setting;
+
+    if (wherry_json_integer(memory, WHERE ".memory", "limit", -1, INT64_MAX, &limit, err) < 0 ||
+        wherry_json_integer(memory, WHERE ".memory", "swap", -1, INT64_MAX, &swap, err) < 0)
+        return -EINVAL;
+    if (limit != -1 || swap != 0)
+        return 0;
+    setting = cgroup_settings_add(settings, CGROUP_MEMORY, "memory.limit", "memory.memsw.limit_in_bytes", err, "-1");
+    if (setting == NULL)
+        return -ENOMEM;
+    setting->unlimited = true;
+    return 0;
+}
+
 /* The v2-only map: an empty one asks for nothing. */
 static int refuse_unified(struct json_object *resources, struct wherry_error *err)
 {
@@ -119,6 +144,8 @@ int cgroup_v1_translate(struct json_object *resources, struct cgroup_settings *s
         result = translate_number(&numbers[i], resources, settings, err);
     if (result >= 0)
         result = wherry_json_object(resources, WHERE, "memory", &memory, err);
+    if (result >= 0)
+        result = lift_swap(memory, settings, err);
     if (result >= 0)
         result =
             translate_flag(memory, "disableOOMKiller", "memory.disableOOMKiller", "memory.oom_control", settings, err);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define WHERE "linux.resources"
@@ -33,9 +34,32 @@ static int add(struct cgroup_settings *settings, unsigned controller, const char
     return 0;
 }
 
-/* OCI's swap counts memory and swap together, v2's swap alone. */
-static int translate_swap(int64_t limit, int64_t swap, struct cgroup_settings *settings, struct wherry_error *err)
+/* The limit of memory that is in force; 0 when there is none. */
+static int read_limit(struct wherry_cgroup *current, int64_t *limit, struct wherry_error *err)
 {
+    struct wherry_cgroup_directory *directory = current == NULL ? NULL : cgroup_directory_of(current, CGROUP_MEMORY);
+    char text[32] = "";
+    int result = directory == NULL ? 0 : cgroup_directory_open(directory, err);
+
+    if (directory == NULL || result < 0)
+        return result;
+    result = cgroup_file_read(directory->fd, "memory.max", text, sizeof(text));
+    if (result < 0)
+        return wherry_error_set(err, -result, WHERE ".memory.swap: read %s/memory.max", directory->path);
+    *limit = strcmp(text, "max") == 0 ? 0 : strtoll(text, NULL, 10);
+    return 0;
+}
+
+/* OCI's swap counts memory and swap together, v2's swap alone. A limit that is lifted lifts that of swap, as on v1. */
+static int translate_swap(int64_t limit, int64_t swap, struct wherry_cgroup *current, struct cgroup_settings *settings,
+                          struct wherry_error *err)
+{
+    int result = swap > 0 && limit == 0 ? read_limit(current, &limit, err) : 0;
+
+    if (result < 0)
+        return result;
+    if (swap == 0)
+        return limit != -1 ? 0 : add(settings, CGROUP_MEMORY, "memory.limit", "memory.swap.max", -1, err);
     if (swap > 0 && limit <= 0)
         return wherry_error_set(err, EINVAL, WHERE ".memory.swap: %lld: needs memory.limit beside it", (long long)swap);
     if (swap > 0 && swap < limit)
@@ -69,7 +93,8 @@ static int refuse_memory(struct json_object *memory, struct wherry_error *err)
     return flag ? 0 : refuse("memory.useHierarchy false", err);
 }
 
-static int translate_memory(struct json_object *resources, struct cgroup_settings *settings, struct wherry_error *err)
+static int translate_memory(struct json_object *resources, struct wherry_cgroup *current,
+                            struct cgroup_settings *settings, struct wherry_error *err)
 {
     struct json_object *memory = NULL;
     int64_t limit = 0, swap = 0, reservation = 0, kernel = 0;
@@ -85,8 +110,8 @@ static int translate_memory(struct json_object *resources, struct cgroup_setting
     result = refuse_memory(memory, err);
     if (result >= 0 && limit != 0)
         result = add(settings, CGROUP_MEMORY, "memory.limit", "memory.max", limit, err);
-    if (result >= 0 && swap != 0)
-        result = translate_swap(limit, swap, settings, err);
+    if (result >= 0)
+        result = translate_swap(limit, swap, current, settings, err);
     if (result >= 0 && reservation != 0)
         result = add(settings, CGROUP_MEMORY, "memory.reservation", "memory.low", reservation, err);
     if (result >= 0 && kernel > 0) {
@@ -185,9 +210,9 @@ static int refuse_network(struct json_object *resources, struct wherry_error *er
     if (result <= 0)
         return result;
     result = wherry_json_integer(network, WHERE ".network", "classID", 0, UINT32_MAX, &class, err);
-    if (result > 0)
+    if (result > 0 && class != 0)
         return refuse("network.classID", err);
-    if (result == 0)
+    if (result >= 0)
         result = wherry_json_array(network, WHERE ".network", "priorities", &priorities, err);
     if (result > 0 && json_object_array_length(priorities) > 0)
         return refuse("network.priorities", err);
@@ -238,7 +263,7 @@ static int translate_unified(struct json_object *resources, struct cgroup_settin
 int cgroup_v2_translate(struct json_object *resources, struct wherry_cgroup *current, struct cgroup_settings *settings,
                         struct wherry_error *err)
 {
-    int result = translate_memory(resources, settings, err);
+    int result = translate_memory(resources, current, settings, err);
 
     if (result >= 0)
         result = translate_cpu(resources, current, settings, err);

@@ -33,8 +33,8 @@ static const struct {
     {"events", wherry_cli_events, "show what a container uses, and when it runs out of memory", 1},
     {"features", wherry_cli_features, "tell what this runtime supports", 1},
     {"spec", wherry_cli_spec, "write a config.json to start from", 1},
-    {"checkpoint", wherry_cli_checkpoint, "not supported", 1},
-    {"restore", wherry_cli_restore, "not supported", 1},
+    {"checkpoint", wherry_cli_refuse, "not supported", 1},
+    {"restore", wherry_cli_refuse, "not supported", 1},
 };
 
 void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message)
@@ -92,6 +92,14 @@ int wherry_cli_number(const char *text, const char *name, long least, long most,
         return wherry_error_set(err, 0, "%s: \"%s\": must be a number from %ld to %ld", name, text, least, most);
     *out = value;
     return 0;
+}
+
+int wherry_cli_format(const char *text, bool *json, struct wherry_error *err)
+{
+    *json = strcmp(text, "json") == 0;
+    if (*json || strcmp(text, "table") == 0)
+        return 0;
+    return wherry_error_set(err, 0, "--format: %s: must be table or json", text);
 }
 
 int wherry_cli_print(struct json_object *document, struct wherry_error *err)

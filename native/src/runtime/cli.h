@@ -36,13 +36,14 @@ struct wherry_cli {
  * set on failure. */
 typedef int wherry_cli_verb(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err);
 
-wherry_cli_verb wherry_cli_create, wherry_cli_run, wherry_cli_start, wherry_cli_exec; /* cli_launch.c, cli_exec.c */
-wherry_cli_verb wherry_cli_kill, wherry_cli_delete, wherry_cli_pause, wherry_cli_resume,
-    wherry_cli_update;                                            /* cli_control.c */
-wherry_cli_verb wherry_cli_state, wherry_cli_list, wherry_cli_ps; /* cli_show.c */
-wherry_cli_verb wherry_cli_events;                                /* cli_events.c */
-wherry_cli_verb wherry_cli_features, wherry_cli_spec;             /* cli_describe.c */
-wherry_cli_verb wherry_cli_checkpoint, wherry_cli_restore;        /* cli_control.c; refused by name */
+wherry_cli_verb wherry_cli_create, wherry_cli_run, wherry_cli_start, wherry_cli_exec;    /* cli_launch.c, cli_exec.c */
+wherry_cli_verb wherry_cli_kill, wherry_cli_delete, wherry_cli_pause, wherry_cli_resume; /* cli_control.c */
+wherry_cli_verb wherry_cli_refuse;                    /* cli_control.c: a verb that is known, and not supported */
+wherry_cli_verb wherry_cli_update;                    /* cli_update.c */
+wherry_cli_verb wherry_cli_state, wherry_cli_list;    /* cli_show.c */
+wherry_cli_verb wherry_cli_ps;                        /* cli_ps.c */
+wherry_cli_verb wherry_cli_events;                    /* cli_events.c */
+wherry_cli_verb wherry_cli_features, wherry_cli_spec; /* cli_describe.c */
 
 /* The whole program. Returns the exit status. */
 int wherry_cli_main(int argc, char **argv);
@@ -59,6 +60,9 @@ int wherry_cli_operands(int argc, char **argv, int least, int most, const char *
 
 /* A whole decimal number from `least` to `most`. */
 int wherry_cli_number(const char *text, const char *name, long least, long most, long *out, struct wherry_error *err);
+
+/* The value of --format: "table" or "json". */
+int wherry_cli_format(const char *text, bool *json, struct wherry_error *err);
 
 /* Prints a JSON document and a line end on standard output; takes the reference. */
 struct json_object;

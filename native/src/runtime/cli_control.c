@@ -1,16 +1,9 @@
-/* The verbs kill, delete, pause, resume, update, checkpoint and restore on the command line; see cli.h. */
+/* The verbs kill, delete, pause and resume on the command line; see cli.h. */
 #include "cli.h"
 #include "signals.h"
-#include "wherry/cleanup.h"
-#include "wherry/file.h"
-#include "wherry/json.h"
 #include "wherry/runtime.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
-
-#define RESOURCES_SIZE_MAX (1u << 20)
 
 int wherry_cli_kill(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
@@ -63,46 +56,9 @@ int wherry_cli_resume(const struct wherry_cli *cli, int argc, char **argv, struc
     return set_paused(cli, argc, argv, false, err);
 }
 
-static struct json_object *read_resources(const char *path, struct wherry_error *err)
-{
-    char buffer[65536];
-    size_t length;
-
-    if (strcmp(path, "-") != 0)
-        return wherry_json_read(AT_FDCWD, path, RESOURCES_SIZE_MAX, err);
-    length = fread(buffer, 1, sizeof(buffer), stdin);
-    return wherry_json_parse(buffer, length, "standard input", err);
-}
-
-int wherry_cli_update(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
-{
-    static const struct option options[] = {{"resources", required_argument, NULL, 'r'}, {0}};
-    cleanup_json struct json_object *resources = NULL;
-    const char *path = NULL;
-    int code;
-
-    while ((code = wherry_cli_next(argc, argv, ":r:", options, err)) >= 0)
-        path = optarg;
-    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, "--resources FILE|- ID", err) < 0)
-        return -1;
-    if (path == NULL)
-        return wherry_error_set(err, 0, "update: --resources must be given");
-    resources = read_resources(path, err);
-    return resources != NULL ? wherry_runtime_update(cli->root, argv[optind], resources, err) : -1;
-}
-
-int wherry_cli_checkpoint(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
+int wherry_cli_refuse(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     (void)cli;
     (void)argc;
-    (void)argv;
-    return wherry_error_set(err, 0, "checkpoint: not supported by this runtime");
-}
-
-int wherry_cli_restore(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
-{
-    (void)cli;
-    (void)argc;
-    (void)argv;
-    return wherry_error_set(err, 0, "restore: not supported by this runtime");
+    return wherry_error_set(err, 0, "%s: not supported by this runtime", argv[0]);
 }

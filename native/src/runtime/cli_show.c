@@ -1,4 +1,4 @@
-/* The verbs state, list and ps on the command line; see cli.h. */
+/* The verbs state and list on the command line; see cli.h. */
 #include "cli.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
@@ -23,28 +23,53 @@ int wherry_cli_state(const struct wherry_cli *cli, int argc, char **argv, struct
     return result;
 }
 
-/* "table" or "json". */
-static int read_format(const char *text, bool *json, struct wherry_error *err)
+static const char *const heading[] = {"ID", "PID", "STATUS", "BUNDLE", "CREATED"};
+
+static void print_row(const char *const cells[5], const int widths[5])
 {
-    *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "table") == 0)
-        return 0;
-    return wherry_error_set(err, 0, "--format: %s: must be table or json", text);
+    for (int i = 0; i < 4; i++)
+        printf("%-*s   ", widths[i], cells[i]);
+    printf("%s\n", cells[4]);
 }
 
-static void print_row(const struct wherry_container *container, bool quiet)
+static const char *text_of(struct json_object *state, const char *key)
 {
-    enum wherry_status status = wherry_container_status(container);
+    struct json_object *value = NULL;
 
-    if (quiet)
-        printf("%s\n", container->id);
-    else
-        printf("%-24s %-8d %-9s %-40s %s\n", container->id, status == WHERRY_STATUS_STOPPED ? 0 : (int)container->pid,
-               wherry_status_name(status), container->bundle, container->created);
+    return json_object_object_get_ex(state, key, &value) ? json_object_get_string(value) : "";
 }
 
-/* Every container below the root; `array` NULL prints rows. One that vanishes while it is read is left out. */
-static int walk(const struct wherry_cli *cli, struct json_object *array, bool quiet, struct wherry_error *err)
+/* Columns are as wide as what stands in them. */
+static void print_table(struct json_object *states)
+{
+    static const char *const keys[] = {"id", "pid", "status", "bundle", "created"};
+    size_t count = json_object_array_length(states);
+    const char *cells[5];
+    int widths[5];
+
+    for (int i = 0; i < 5; i++) {
+        widths[i] = (int)strlen(heading[i]) > 9 ? (int)strlen(heading[i]) : 9;
+        for (size_t row = 0; row < count; row++) {
+            int width = (int)strlen(text_of(json_object_array_get_idx(states, row), keys[i]));
+
+            widths[i] = width > widths[i] ? width : widths[i];
+        }
+    }
+    print_row(heading, widths);
+    for (size_t row = 0; row < count; row++) {
+        for (int i = 0; i < 5; i++)
+            cells[i] = text_of(json_object_array_get_idx(states, row), keys[i]);
+        print_row(cells, widths);
+    }
+}
+
+static int compare_ids(const void *one, const void *other)
+{
+    return strcmp(text_of(*(struct json_object *const *)one, "id"), text_of(*(struct json_object *const *)other, "id"));
+}
+
+/* The states of all containers below the root, by name. One that vanishes while it is read is left out. */
+static int collect(const struct wherry_cli *cli, struct json_object *states, struct wherry_error *err)
 {
     cleanup_closedir DIR *directory = opendir(cli->root);
     const struct dirent *entry;
@@ -56,12 +81,10 @@ static int walk(const struct wherry_cli *cli, struct json_object *array, bool qu
 
         if (entry->d_name[0] == '.' || wherry_container_open(cli->root, entry->d_name, &container, err) < 0)
             continue;
-        if (array != NULL)
-            json_object_array_add(array, wherry_container_state(&container, wherry_container_status(&container)));
-        else
-            print_row(&container, quiet);
+        json_object_array_add(states, wherry_container_state(&container, wherry_container_status(&container)));
         wherry_container_close(&container);
     }
+    json_object_array_sort(states, compare_ids);
     return 0;
 }
 
@@ -69,61 +92,24 @@ int wherry_cli_list(const struct wherry_cli *cli, int argc, char **argv, struct 
 {
     static const struct option options[] = {
         {"format", required_argument, NULL, 'f'}, {"quiet", no_argument, NULL, 'q'}, {0}};
-    struct json_object *array = NULL;
+    cleanup_json struct json_object *states = json_object_new_array();
     bool json = false, quiet = false;
     int code;
 
     while ((code = wherry_cli_next(argc, argv, ":f:q", options, err)) >= 0) {
         if (code == 'q')
             quiet = true;
-        else if (read_format(optarg, &json, err) < 0)
+        else if (wherry_cli_format(optarg, &json, err) < 0)
             return -1;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, "[--format table|json] [--quiet]", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, "[--format table|json] [--quiet]", err) < 0 ||
+        collect(cli, states, err) < 0)
         return -1;
-    if (json && !quiet) {
-        array = json_object_new_array();
-        if (walk(cli, array, false, err) < 0) {
-            json_object_put(array);
-            return -1;
-        }
-        return wherry_cli_print(array, err);
-    }
+    if (json && !quiet)
+        return wherry_cli_print(wherry_steal_pointer(&states), err);
+    for (size_t i = 0; quiet && i < json_object_array_length(states); i++)
+        printf("%s\n", text_of(json_object_array_get_idx(states, i), "id"));
     if (!quiet)
-        printf("%-24s %-8s %-9s %-40s %s\n", "ID", "PID", "STATUS", "BUNDLE", "CREATED");
-    return walk(cli, NULL, quiet, err);
-}
-
-int wherry_cli_ps(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
-{
-    static const struct option options[] = {{"format", required_argument, NULL, 'f'}, {0}};
-    cleanup_free pid_t *pids = NULL;
-    struct wherry_container container;
-    struct json_object *array;
-    bool json = false;
-    size_t count = 0;
-    int code, result;
-
-    while ((code = wherry_cli_next(argc, argv, ":f:", options, err)) >= 0) {
-        if (read_format(optarg, &json, err) < 0)
-            return -1;
-    }
-    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, "[--format table|json] ID", err) < 0)
-        return -1;
-    if (wherry_container_open(cli->root, argv[optind], &container, err) < 0)
-        return -1;
-    result = wherry_cgroup_pids(&container.cgroup, &pids, &count, err);
-    wherry_container_close(&container);
-    if (result < 0)
-        return -1;
-    if (!json) {
-        printf("PID\n");
-        for (size_t i = 0; i < count; i++)
-            printf("%d\n", (int)pids[i]);
-        return 0;
-    }
-    array = json_object_new_array();
-    for (size_t i = 0; array != NULL && i < count; i++)
-        json_object_array_add(array, json_object_new_int(pids[i]));
-    return wherry_cli_print(array, err);
+        print_table(states);
+    return 0;
 }

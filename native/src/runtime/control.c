@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -16,6 +17,7 @@
 
 /* How long a killed process may take to be gone, in milliseconds. */
 #define DEATH_MAX 10000
+#define DEATH_STEP 20
 
 static inline void cleanup_container_close(struct wherry_container *container)
 {
@@ -104,30 +106,48 @@ int wherry_runtime_kill(const char *root, const char *id, int signal, bool all, 
     }
     if (syscall(SYS_pidfd_send_signal, process, signal, NULL, 0) < 0)
         return wherry_error_set(err, errno, "signal %d to container %s", signal, id);
-    return 0;
+    /* A paused container is to die at once, not when it is resumed. */
+    return signal == SIGKILL && wherry_container_status(&container) == WHERRY_STATUS_PAUSED
+               ? wherry_cgroup_freeze(&container.cgroup, false, err)
+               : 0;
 }
 
-/* Kills the first process, with which its pid namespace ends, and what else is in the cgroup. */
+static bool is_empty(struct wherry_container *container)
+{
+    cleanup_free pid_t *pids = NULL;
+    size_t count = 1;
+
+    return wherry_cgroup_pids(&container->cgroup, &pids, &count, NULL) >= 0 && count == 0;
+}
+
+/* Waits until nothing runs in the container. The first process of a pid namespace counts as alive until those that came
+ * by exec have been waited for by their parents, which can take seconds where these are a slow init's; but having left
+ * the cgroup it holds nothing any more. */
+static int await_death(struct wherry_container *container, int process, struct wherry_error *err)
+{
+    struct pollfd poll_fd = {.fd = process, .events = POLLIN};
+
+    for (int waited = 0, step = 1; waited < DEATH_MAX; waited += step, step += step < DEATH_STEP) {
+        if (poll(&poll_fd, 1, step) > 0 || is_empty(container))
+            return 0;
+    }
+    return wherry_error_set(err, ETIMEDOUT, "container %s: its process %d does not die", container->id, container->pid);
+}
+
+/* Kills the first process, and what else is in the cgroup. */
 static int kill_all(struct wherry_container *container, struct wherry_error *err)
 {
     cleanup_close int process = open_process(container);
     struct wherry_error ignored;
 
     if (process >= 0) {
-        struct pollfd poll_fd = {.fd = process, .events = POLLIN};
-
         syscall(SYS_pidfd_send_signal, process, SIGKILL, NULL, 0);
         /* A frozen process takes no signal. */
         wherry_cgroup_freeze(&container->cgroup, false, &ignored);
-        wherry_cgroup_kill(&container->cgroup, SIGKILL, &ignored);
-        if (poll(&poll_fd, 1, DEATH_MAX) <= 0)
-            return wherry_error_set(err, ETIMEDOUT, "container %s: its process %d does not die", container->id,
-                                    container->pid);
-        return 0;
     }
     /* Without a pid namespace of its own, a container's other processes outlive the first one. */
     wherry_cgroup_kill(&container->cgroup, SIGKILL, &ignored);
-    return 0;
+    return process >= 0 ? await_death(container, process, err) : 0;
 }
 
 /* Takes away the groups with all that runs in them. A runtime that was killed before it recorded a process has let none
@@ -277,11 +297,17 @@ int wherry_runtime_pause(const char *root, const char *id, bool paused, struct w
     return wherry_cgroup_freeze(&container.cgroup, paused, err);
 }
 
-int wherry_runtime_update(const char *root, const char *id, struct json_object *resources, struct wherry_error *err)
+int wherry_runtime_update(const char *root, const char *id, struct json_object *resources,
+                          char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
 {
     cleanup_container struct wherry_container container;
+    int result;
 
+    warning[0] = '\0';
     if (wherry_container_open(root, id, &container, err) < 0 || require_running(&container, true, err) < 0)
         return -1;
-    return wherry_cgroup_update(&container.cgroup, resources, err);
+    result = wherry_cgroup_update(&container.cgroup, resources, err);
+    if (container.cgroup.warning != NULL)
+        snprintf(warning, WHERRY_WARNING_MAX, "%s", container.cgroup.warning);
+    return result;
 }

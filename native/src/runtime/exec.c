@@ -23,7 +23,8 @@ struct execution {
     struct wherry_execution_domain domain;
     struct wherry_plan plan;
     struct wherry_launch launch;
-    int flags; /* the namespaces that the child joins itself */
+    int flags;    /* the namespaces that the child joins itself */
+    int group_fd; /* the group that was joined in place of the container's own; -1: none */
 };
 
 static int open_running(struct execution *execution, const char *id, struct wherry_error *err)
@@ -107,6 +108,21 @@ static int prepare(struct execution *execution, struct wherry_error *err)
     return wherry_plan_exec(plan, &execution->flags, err);
 }
 
+/* Clones into the container's group; where that has handed its controllers to groups below it, which leaves no room for
+ * processes, into the one where the container's first process is. */
+static int clone_into_group(struct execution *execution, struct wherry_error *err)
+{
+    int result = wherry_launch_clone(&execution->launch, err);
+
+    if (result != -EBUSY || execution->launch.cgroup_fd < 0)
+        return result;
+    execution->group_fd = wherry_cgroup_v2_open_group_of(&execution->container.cgroup, execution->container.pid, err);
+    if (execution->group_fd < 0)
+        return -1;
+    execution->launch.cgroup_fd = execution->group_fd;
+    return wherry_launch_clone(&execution->launch, err);
+}
+
 /* The CPUs that the process is to begin on are the runtime's own while it makes it: on v2 it is born in its cgroup,
  * where they may no longer be chosen. */
 static int clone_on_cpus(struct execution *execution, struct wherry_error *err)
@@ -116,13 +132,13 @@ static int clone_on_cpus(struct execution *execution, struct wherry_error *err)
     int result;
 
     if (cpus == NULL)
-        return wherry_launch_clone(&execution->launch, err);
+        return clone_into_group(execution, err);
     result = wherry_priorities_get_affinity(&own);
     if (result == 0)
         result = wherry_priorities_set_affinity(cpus);
     if (result < 0)
         return wherry_error_set(err, -result, "process.execCPUAffinity.initial: none of these CPUs can be had");
-    result = wherry_launch_clone(&execution->launch, err);
+    result = clone_into_group(execution, err);
     wherry_priorities_set_affinity(&own);
     return result;
 }
@@ -165,14 +181,18 @@ static int run(struct execution *execution, const char *id, struct json_object *
 int wherry_runtime_exec(const struct wherry_launch_options *options, const char *id, struct json_object *object,
                         struct wherry_launch_result *result, struct wherry_error *err)
 {
-    struct execution execution = {
-        .options = options, .container = WHERRY_CONTAINER_INIT, .plan = WHERRY_PLAN_INIT, .launch = WHERRY_LAUNCH_INIT};
+    struct execution execution = {.options = options,
+                                  .container = WHERRY_CONTAINER_INIT,
+                                  .plan = WHERRY_PLAN_INIT,
+                                  .launch = WHERRY_LAUNCH_INIT,
+                                  .group_fd = -1};
     int outcome = run(&execution, id, object, err);
 
     if (outcome < 0)
         wherry_launch_abort(&execution.launch);
     if (execution.launch.sync_fd >= 0)
         close(execution.launch.sync_fd);
+    wherry_cleanup_close(&execution.group_fd);
     result->pid = execution.launch.pid;
     result->terminal = execution.process.terminal;
     wherry_launch_describe_lacking(&execution.plan.identity.capabilities, result->warning);

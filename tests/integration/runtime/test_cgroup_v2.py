@@ -68,6 +68,30 @@ CASES = {
         """echo '{"memory":{"limit":67108864},"cpu":{"period":50000},"pids":{"limit":7}}' > /tmp/new
         $R update --resources /tmp/new update; for f in memory.max cpu.max pids.max; do echo $f $(cat $G/$f); done""",
     ),
+    "swap": Case(
+        {"memory": {"limit": 32 << 20}},
+        "sleep 100",
+        "show() { echo $1 $(cat $G/memory.max) $(cat $G/memory.swap.max); }\n"
+        "$R update --memory-swap 48m swap; show swap; $R update --memory -1 swap; show lifted",
+    ),
+    "undo": Case(
+        {"memory": {"limit": 32 << 20}, "cpu": {"quota": 50000, "shares": 512}, "pids": {"limit": 9}},
+        "sleep 100",
+        """echo '{"memory":{"limit":67108864},"cpu":{"quota":20000,"shares":2048},"pids":{"limit":7},
+        "unified":{"memory.high":"50331648","memory.oom.group":"7"}}' > /tmp/new
+        $R update --resources /tmp/new undo; echo; echo status $?
+        for f in memory.max memory.high cpu.max cpu.weight pids.max; do echo $f $(cat $G/$f); done""",
+    ),
+    "weight": Case(
+        {"blockIO": {"weight": 505}},
+        "sleep 100",
+        "cat /tmp/out; for f in io.weight io.bfq.weight; do [ -e $G/$f ] && echo $f $(cat $G/$f); done; true",
+    ),
+    "network": Case({"network": {"classID": 7}}, "echo started"),
+    "realtime": Case({"cpu": {"realtimeRuntime": 1000}}, "echo started"),
+    "oom-killer": Case({"memory": {"disableOOMKiller": True}}, "echo started"),
+    "unified": Case({"unified": {"memory.nonsense": "1"}}, "echo started"),
+    "rule": Case({"unified": {"cgroup.freeze": "1"}}, "echo started"),
     "kill": Case(
         {},
         "sleep 1000 & sleep 1000 & wait",
@@ -167,6 +191,29 @@ def test_an_update_changes_what_it_names_and_nothing_else(outcomes: dict[str, Ou
     assert values["pids.max"] == "7"
 
 
+def test_swap_is_counted_beside_memory_and_lifted_with_it(outcomes: dict[str, Outcome]) -> None:
+    values = _lines(outcomes["swap"])
+    if "memory.swap.max" in outcomes["swap"].output:
+        pytest.skip("this kernel counts no swap")
+    assert values == {"swap": f"{32 << 20} {16 << 20}", "lifted": "max max"}
+
+
+def test_an_update_that_fails_half_way_leaves_the_old_values(outcomes: dict[str, Outcome]) -> None:
+    assert "linux.resources.unified.memory.oom.group" in outcomes["undo"].output
+    values = _lines(outcomes["undo"])
+    assert values["memory.max"] == str(32 << 20)
+    assert values["memory.high"] == "max"
+    assert values["cpu.max"] == "50000 100000"
+    assert values["cpu.weight"] == "59"
+    assert values["pids.max"] == "9"
+
+
+def test_a_weight_is_written_in_the_scale_of_its_file(outcomes: dict[str, Outcome]) -> None:
+    lines = [line for line in outcomes["weight"].output.splitlines() if line.startswith("io.")]
+    assert set(lines) <= {"io.weight default 5001", "io.bfq.weight default 505"}
+    assert lines or "linux.resources.blockIO.weight: this kernel has no" in outcomes["weight"].output
+
+
 def test_events_tell_what_the_group_uses_and_that_it_ran_out_of_memory(outcomes: dict[str, Outcome]) -> None:
     first, *rest = map(json.loads, outcomes["events"].output.splitlines())
     data = first["data"]
@@ -191,6 +238,11 @@ def test_kill_all_reaches_every_process(outcomes: dict[str, Outcome]) -> None:
     ("name", "message"),
     [
         ("cpuset", "linux.resources.cpu.cpus: the cpuset controller is not available"),
+        ("network", "linux.resources.network.classID: cgroup v2, which this host has, has no such limit"),
+        ("realtime", "linux.resources.cpu.realtimeRuntime: cgroup v2"),
+        ("oom-killer", "linux.resources.memory.disableOOMKiller: cgroup v2"),
+        ("unified", "linux.resources.unified.memory.nonsense: this kernel has no"),
+        ("rule", "linux.resources.unified.cgroup.freeze: must be a file of a controller"),
         ("swappiness", "linux.resources.memory.swappiness: cgroup v2, which this host has, has no such limit"),
     ],
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runtime.harness import CGROUPS, Bundle, Runtime
+from tests.integration.runtime.harness import CGROUPS, Bundle, Runtime, wait_until
 
 UNIFIED = next((path for path in (CGROUPS / "unified", CGROUPS) if (path / "cgroup.controllers").exists()), None)
 
@@ -49,6 +49,23 @@ def test_the_process_is_born_in_its_group(runtime: Runtime, cgroup: str) -> None
     assert runtime("exec", "kept", "sh", "-c", "grep ^0:: /proc/self/cgroup").stdout == "0::/\n"
     runtime("exec", "--detach", "kept", "sleep", "1000", stdout=subprocess.DEVNULL)
     assert len((_directory(cgroup) / "cgroup.procs").read_text().split()) == 2
+    runtime("delete", "--force", "kept")
+    assert not _directory(cgroup).exists()
+
+
+def test_exec_joins_the_first_process_where_the_container_has_groups_of_its_own(
+    runtime: Runtime, bundle: Bundle, cgroup: str
+) -> None:
+    controllers = (_directory("/") / "cgroup.controllers").read_text().split()
+    if not controllers:
+        pytest.skip("the v2 tree has no controller to hand down")
+    bundle.mount("/sys/fs/cgroup", "cgroup", "rw", "nosuid", "nodev", "noexec", kind="cgroup")
+    inside = "cd /sys/fs/cgroup; mkdir own other; echo 0 > own/cgroup.procs"
+    runtime.start(f"{inside}; echo +{controllers[0]} > cgroup.subtree_control && echo ready; sleep 1000")
+    wait_until(lambda: "ready" in runtime.text(), "the container does not hand its controllers down")
+    assert runtime("exec", "kept", "sh", "-c", "grep ^0:: /proc/self/cgroup").stdout == "0::/own\n"
+    runtime("exec", "--detach", "kept", "sleep", "1000", stdout=subprocess.DEVNULL)
+    assert len((_directory(cgroup) / "own" / "cgroup.procs").read_text().split()) == 2
     runtime("delete", "--force", "kept")
     assert not _directory(cgroup).exists()
 

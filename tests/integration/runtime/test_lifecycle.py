@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.integration.runtime.harness import Bundle, Runtime, cgroup_directories, wait_until
+
+PR_SET_CHILD_SUBREAPER = 36
 
 
 def test_a_created_container_waits_until_it_is_started(runtime: Runtime, bundle: Bundle) -> None:
@@ -201,6 +205,71 @@ def test_a_paused_container_is_deleted_by_force(runtime: Runtime) -> None:
     runtime.start()
     runtime("pause", "kept")
     runtime("delete", "--force", "kept")
+
+
+def test_killing_a_paused_container_ends_it(runtime: Runtime) -> None:
+    runtime.start()
+    runtime("pause", "kept")
+    runtime("kill", "kept", "KILL")
+    wait_until(lambda: runtime.state()["status"] == "stopped", "the container lives on")
+
+
+def test_verbs_are_refused_where_the_state_has_no_place_for_them(runtime: Runtime) -> None:
+    runtime.bundle.shell("sleep 1000")
+    runtime.create()
+    assert "not paused" in runtime("resume", "kept", check=False).stderr
+    runtime("start", "kept")
+    runtime("kill", "kept", "KILL")
+    wait_until(lambda: runtime.state()["status"] == "stopped", "the container does not stop")
+    for verb in (["pause"], ["resume"], ["start"], ["kill"], ["exec"], ["update", "--memory", "1g"], ["events"]):
+        done = runtime(*verb, "kept", *(["true"] if verb == ["exec"] else []), check=False)
+        assert done.returncode == (255 if verb == ["exec"] else 1), verb
+    runtime("delete", "kept")
+
+
+def test_delete_does_not_wait_for_whoever_inherits_the_processes_of_exec(runtime: Runtime) -> None:
+    # Whoever inherits them here does not wait for them: with them the first process stays, dead but not gone.
+    libc = ctypes.CDLL(None, use_errno=True)
+    runtime.start()
+    assert libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+    try:
+        runtime("exec", "--detach", "--pid-file", str(runtime.root.parent / "pid"), "kept", "sleep", "1000", stdout=-3)
+    finally:
+        libc.prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
+    began = time.monotonic()
+    runtime("delete", "--force", "kept")
+    assert time.monotonic() - began < 5
+    os.waitpid(int((runtime.root.parent / "pid").read_text()), 0)
+
+
+@pytest.mark.parametrize("verb", ["checkpoint", "restore"])
+def test_a_verb_that_is_not_built_is_refused_by_name(runtime: Runtime, verb: str) -> None:
+    assert f"{verb}: not supported" in runtime(verb, "--image-path", "/tmp/x", "kept", check=False).stderr
+
+
+def test_ps_shows_the_containers_processes_as_ps_does(runtime: Runtime, bundle: Bundle) -> None:
+    pid = runtime.start("sleep 1000 & wait")
+    wait_until(lambda: len(json.loads(runtime("ps", "--format", "json", "kept").stdout)) == 2, "two processes")
+    heading, *lines = runtime("ps", "kept").stdout.splitlines()
+    assert "PID" in heading.split()
+    assert len(lines) == 2
+    assert str(pid) in lines[0].split()
+    heading, *lines = runtime("ps", "kept", "-o", "pid,args").stdout.splitlines()
+    assert heading.split() == ["PID", "COMMAND"]
+    assert lines[0].split() == [str(pid), "sh", "-c", "sleep", "1000", "&", "wait"]
+    assert "no column PID" in runtime("ps", "kept", "-o", "args", check=False).stderr
+    assert "ps has no output" in runtime("ps", "kept", "--nonsense", check=False).stderr
+
+
+def test_list_is_a_table_sorted_by_name(runtime: Runtime, bundle: Bundle, cgroup: str) -> None:
+    pid = runtime.start("sleep 1000", "b" * 64)
+    bundle.linux["cgroupsPath"] = f"{cgroup}-2"
+    runtime.create("a")
+    heading, first, second = runtime("list").stdout.splitlines()
+    assert heading.split() == ["ID", "PID", "STATUS", "BUNDLE", "CREATED"]
+    assert first.split()[0::2][:2] == ["a", "created"]
+    assert second.split()[:3] == ["b" * 64, str(pid), "running"]
+    assert heading.index("STATUS") == first.index("created") == second.index("running")
 
 
 def test_list_shows_every_container(runtime: Runtime) -> None:
