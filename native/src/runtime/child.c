@@ -21,7 +21,7 @@ void wherry_child_run(const struct wherry_plan *plan, int sync_fd)
 
     child.plan = plan;
     child.sync_fd = sync_fd;
-    child.root_fd = child.proc_fd = child.null_fd = child.empty_fd = -1;
+    child.root_fd = child.proc_fd = child.sys_fd = child.null_fd = child.empty_fd = -1;
     /* A runtime that is killed half way must not leave a half-made container running. Taken back before it says
      * "created". */
     prctl(PR_SET_PDEATHSIG, SIGKILL);

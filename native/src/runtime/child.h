@@ -10,13 +10,15 @@
 
 struct wherry_child {
     const struct wherry_plan *plan;
-    int sync_fd;      /* to the runtime; close-on-exec */
-    int root_fd;      /* the container's root, -1 until it is attached */
-    int proc_fd;      /* the root of a procfs of the container's pid namespace, -1 until there is one */
-    int null_fd;      /* the host's /dev/null, once it is needed */
-    int empty_fd;     /* an attached, empty, read-only directory for masks, once it is needed */
-    pid_t pid;        /* as the host sees it; known when admitted */
-    bool cwd_pending; /* the working directory was refused to root and is tried again as the user */
+    int sync_fd;          /* to the runtime; close-on-exec */
+    int root_fd;          /* the container's root, -1 until it is attached */
+    int proc_fd;          /* the root of a procfs of the container's pid namespace, -1 until there is one */
+    int sys_fd;           /* the root of the sysfs that the container has at /sys, -1 until there is one */
+    bool proc_is_at_proc; /* the container has that procfs at /proc */
+    int null_fd;          /* the host's /dev/null, once it is needed */
+    int empty_fd;         /* an attached, empty, read-only directory for masks, once it is needed */
+    pid_t pid;            /* as the host sees it; known when admitted */
+    bool cwd_pending;     /* the working directory was refused to root and is tried again as the user */
     char program[4096];
     char home[4096];
 };
@@ -48,8 +50,8 @@ int wherry_child_attach(int mount, int target, const char *path, struct wherry_e
  * would be shown a false one (CVE-2019-16884). `path` is the destination as configured. */
 int wherry_child_check_target(int target, const char *path, struct wherry_error *err);
 
-/* Whether a path is "/", in whatever way it is written. */
-bool wherry_child_is_root(const char *path);
+/* Whether two absolute paths are the same but for slashes and dots to spare; links are not looked at. */
+bool wherry_child_same_path(const char *path, const char *plain);
 
 /* Tells a file system that is being set up what `mount` says of it: its own options and flags. */
 int wherry_child_configure(int context, const struct wherry_mount *mount, struct wherry_error *err);

@@ -69,8 +69,8 @@ static int bind_console(struct wherry_child *child, int slave, struct wherry_err
     cleanup_close int target = wherry_paths_touch_in_root(child->root_fd, "/dev/console", 0600, err);
     cleanup_close int copy = -1;
 
-    if (target < 0)
-        return target;
+    if (target < 0 || wherry_child_check_target(target, "/dev/console", err) < 0)
+        return -1;
     copy = open_tree(slave, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
     if (copy < 0)
         return wherry_error_set(err, errno, "copy the mount of the terminal");

@@ -31,6 +31,8 @@ static int bind_device(int directory, const char *name, const struct wherry_devi
     target = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (target < 0)
         return wherry_error_set(err, errno, "open %s", device->path);
+    if (wherry_child_check_target(target, device->path, err) < 0)
+        return -1;
     return wherry_child_attach(source, target, device->path, err);
 }
 

@@ -151,15 +151,22 @@ static int mount_by_path(struct wherry_child *child, const struct wherry_planned
     return fd < 0 ? fd : wherry_mount_attributes_set(fd, mounted, err);
 }
 
-/* The procfs that the container gets is also the one that the runtime writes to: held by its root, nothing that is
- * mounted over it later can stand in for it (CVE-2019-16884, CVE-2025-52881). */
-static int keep_proc(struct wherry_child *child, int fd, struct wherry_error *err)
+/* The procfs that the container gets is also the one that the runtime writes to, and it, the sysfs too, are where paths
+ * are hidden: held by their roots, nothing that is mounted over them or takes their names later can stand in for them
+ * (CVE-2019-16884, CVE-2025-52881). Takes `fd` if it keeps it. */
+static int keep(struct wherry_child *child, const struct wherry_mount *mount, int *fd, struct wherry_error *err)
 {
+    bool at_proc = strcmp(mount->type, "proc") == 0 && wherry_child_same_path(mount->destination, "/proc");
     struct statfs status;
 
-    if (fstatfs(fd, &status) < 0 || status.f_type != PROC_SUPER_MAGIC)
+    if (strcmp(mount->type, "sysfs") == 0 && wherry_child_same_path(mount->destination, "/sys"))
+        child->sys_fd = wherry_steal_fd(fd);
+    if (strcmp(mount->type, "proc") != 0 || (child->proc_fd >= 0 && !at_proc))
+        return 0;
+    if (fstatfs(*fd, &status) < 0 || status.f_type != PROC_SUPER_MAGIC)
         return wherry_error_set(err, 0, "mount proc: not a procfs");
-    child->proc_fd = fd;
+    child->proc_is_at_proc = at_proc;
+    child->proc_fd = wherry_steal_fd(fd);
     return 0;
 }
 
@@ -195,9 +202,7 @@ static int bind_host_mount(struct wherry_child *child, const struct wherry_plann
     if (wherry_child_attach(fd, target, mount->destination, err) < 0 ||
         wherry_mount_attributes_set(fd, &wanted, err) < 0)
         return wherry_error_prefix(err, "bind %s on %s", planned->host_path, mount->destination);
-    if (strcmp(mount->type, "proc") == 0 && child->proc_fd < 0)
-        return keep_proc(child, wherry_steal_fd(&fd), err);
-    return 0;
+    return keep(child, mount, &fd, err);
 }
 
 static int attach_filesystem(struct wherry_child *child, const struct wherry_planned_filesystem *planned, int *fd,
@@ -213,11 +218,9 @@ static int attach_filesystem(struct wherry_child *child, const struct wherry_pla
     memcpy(wanted.propagations, mount->propagations, sizeof(wanted.propagations));
     if (mount->propagation_count > 0 && wherry_mount_attributes_set(*fd, &wanted, err) < 0)
         return wherry_error_prefix(err, "mount %s on %s", mount->type, mount->destination);
-    if (strcmp(mount->type, "proc") == 0 && child->proc_fd < 0)
-        return keep_proc(child, wherry_steal_fd(fd), err);
     if (planned->late != NULL)
         *planned->late = wherry_steal_fd(fd);
-    return 0;
+    return keep(child, mount, fd, err);
 }
 
 /* The directory that the file system covers, made when it is missing. */
@@ -237,7 +240,7 @@ int wherry_child_mount_filesystem(struct wherry_child *child, const void *subjec
     cleanup_close int fd = -1;
     bool was_there = false;
 
-    if (wherry_child_is_root(mount->destination))
+    if (wherry_child_same_path(mount->destination, "/"))
         return wherry_error_set(err, 0, "mount on /: the root is root.path's");
     target = open_directory(child, mount->destination, &was_there, err);
     if (target < 0)

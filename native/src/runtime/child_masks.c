@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -71,10 +72,27 @@ static int mask_directory(struct wherry_child *child, int target, const char *pa
     return copy < 0 ? copy : wherry_child_attach(copy, target, path, err);
 }
 
+/* What is listed in /proc and /sys is looked up in those that the runtime has mounted there: in an image where /proc is
+ * a link, another container could put a directory without the listed paths in the place where it leads. */
+static int find_base(const struct wherry_child *child, const char **path)
+{
+    if (child->proc_is_at_proc && strncmp(*path, "/proc/", 6) == 0) {
+        *path += 5;
+        return child->proc_fd;
+    }
+    if (child->sys_fd >= 0 && strncmp(*path, "/sys/", 5) == 0) {
+        *path += 4;
+        return child->sys_fd;
+    }
+    return child->root_fd;
+}
+
 /* A path that this kernel or image has not got needs neither hiding nor protection. */
 static int open_listed(const struct wherry_child *child, const char *path, struct wherry_error *err)
 {
-    int fd = wherry_paths_open_in_root(child->root_fd, path, O_PATH, err);
+    const char *rest = path;
+    int base = find_base(child, &rest);
+    int fd = wherry_paths_open_in_root(base, rest, O_PATH, err);
 
     return fd < 0 && (err->code == ENOENT || err->code == ENOTDIR) ? -ENOENT : fd;
 }

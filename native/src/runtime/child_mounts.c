@@ -22,13 +22,7 @@ int wherry_child_attach(int mount_fd, int target, const char *path, struct wherr
     return 0;
 }
 
-bool wherry_child_is_root(const char *path)
-{
-    return path[strspn(path, "/.")] == '\0' && strstr(path, "..") == NULL;
-}
-
-/* Whether `path` is `plain` with no more than slashes and dots to spare. */
-static bool spells(const char *path, const char *plain)
+bool wherry_child_same_path(const char *path, const char *plain)
 {
     for (;;) {
         size_t length;
@@ -69,7 +63,7 @@ int wherry_child_check_target(int target, const char *path, struct wherry_error 
     if (system.f_type != PROC_SUPER_MAGIC)
         return 0;
     for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]); i++) {
-        if (spells(path, allowed[i]))
+        if (wherry_child_same_path(path, allowed[i]))
             return 0;
     }
     return wherry_error_set(err, EPERM, "mount on %s: nothing may be mounted over what /proc shows", path);
@@ -100,7 +94,7 @@ int wherry_child_mount_bind(struct wherry_child *child, const void *subject, str
     const struct wherry_planned_bind *bind = subject;
     cleanup_close int target = -1;
 
-    if (wherry_child_is_root(bind->mount->destination))
+    if (wherry_child_same_path(bind->mount->destination, "/"))
         return wherry_error_set(err, 0, "mount on /: the root is root.path's");
     target = open_target(child, bind, err);
     if (target < 0)
@@ -110,6 +104,9 @@ int wherry_child_mount_bind(struct wherry_child *child, const void *subject, str
         return -1;
     if (bind->attributes_pending && wherry_mount_attributes_set(bind->tree, bind->mount, err) < 0)
         return wherry_error_prefix(err, "bind %s on %s", bind->mount->source, bind->mount->destination);
+    /* Paths of /sys are now those of what is bound. */
+    if (wherry_child_same_path(bind->mount->destination, "/sys"))
+        child->sys_fd = -1;
     return 0;
 }
 

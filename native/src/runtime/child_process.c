@@ -52,7 +52,7 @@ int wherry_child_close_descriptors(struct wherry_child *child, const void *subje
     close_between(first, low);
     close_between(low + 1, high);
     close_between(high + 1, INT_MAX);
-    child->root_fd = child->proc_fd = child->null_fd = child->empty_fd = -1;
+    child->root_fd = child->proc_fd = child->sys_fd = child->null_fd = child->empty_fd = -1;
     return 0;
 }
 
