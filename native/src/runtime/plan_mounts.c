@@ -131,7 +131,8 @@ static int push_link(struct wherry_plan *plan, const struct wherry_mount *mount,
 }
 
 /* The options as mount(2) takes them, for what fsconfig(2) cannot be told; NULL in `text` when it can be told all. */
-static int join_options(struct wherry_plan *plan, const struct wherry_mount *mount, const char **text)
+static int join_options(struct wherry_plan *plan, const struct wherry_mount *mount, const char **text,
+                        struct wherry_error *err)
 {
     bool needed = (mount->system_set & MS_I_VERSION) != 0;
     size_t length = 1;
@@ -145,9 +146,12 @@ static int join_options(struct wherry_plan *plan, const struct wherry_mount *mou
     }
     if (!needed)
         return 0;
+    /* Of more than a page, mount(2) takes the beginning and drops the rest without a word. */
+    if (length > (size_t)sysconf(_SC_PAGESIZE))
+        return wherry_error_set(err, E2BIG, "mount %s: options of %zu bytes", mount->destination, length);
     at = wherry_arena_array(&plan->arena, length, 1);
     if (at == NULL)
-        return -1;
+        return wherry_error_set(err, ENOMEM, "mount %s", mount->destination);
     *text = at;
     for (size_t i = 0; i < mount->data_count; i++)
         at += sprintf(at, "%s%s", i > 0 ? "," : "", mount->data[i]);
@@ -176,7 +180,9 @@ int wherry_plan_push_filesystem(struct wherry_plan *plan, const struct wherry_mo
     if (planned == NULL)
         return wherry_error_set(err, ENOMEM, "mount %s", mount->destination);
     *planned = (struct wherry_planned_filesystem){.mount = mount, .host_path = host_path};
-    if (join_options(plan, mount, &planned->options) < 0 || plan_late(plan, planned) < 0)
+    if (join_options(plan, mount, &planned->options, err) < 0)
+        return -1;
+    if (plan_late(plan, planned) < 0)
         return wherry_error_set(err, ENOMEM, "mount %s", mount->destination);
     if (planned->options != NULL && mount->copy_up)
         return wherry_error_set(err, EINVAL, "mount %s: tmpcopyup: not together with so long an option or iversion",
