@@ -10,14 +10,17 @@
 #include "wherry/error.h"
 
 #include <linux/filter.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct json_object;
 
 struct wherry_seccomp {
-    struct sock_filter *filter; /* NULL: no filter */
-    unsigned short length;      /* instructions */
-    unsigned int flags;         /* SECCOMP_FILTER_FLAG_* */
+    struct sock_filter *filter;    /* NULL: no filter */
+    unsigned short length;         /* instructions */
+    unsigned int flags;            /* SECCOMP_FILTER_FLAG_* */
+    const char *listener_path;     /* the socket to which the listener's descriptor goes; owned by the profile */
+    const char *listener_metadata; /* NULL: none */
 };
 
 #define WHERRY_SECCOMP_INIT                                                                                            \
@@ -27,14 +30,18 @@ struct wherry_seccomp {
 
 /*
  * Compiles `seccomp`. System calls that this libseccomp does not know are left out, as all runtimes do: the default
- * action applies to them. SCMP_ACT_NOTIFY and listenerPath are refused by name. `cache_dir` (may be NULL: no cache) is
+ * action applies to them. A filter with SCMP_ACT_NOTIFY needs a listenerPath. `cache_dir` (may be NULL: no cache) is
  * made when it is missing, mode 0700; a file in it counts only when this user owns it and nobody else may write it.
  */
 int wherry_seccomp_compile(struct json_object *seccomp, const char *cache_dir, struct wherry_seccomp *out,
                            struct wherry_error *err);
 
+/* Whether the filter has SCMP_ACT_NOTIFY, so that installing it makes a descriptor for a listener. */
+bool wherry_seccomp_listens(const struct wherry_seccomp *seccomp);
+
 /* Installs the filter in the calling process, which has CAP_SYS_ADMIN or no_new_privs. Async-signal-safe.
- * Returns 0 or -errno; a filter of length 0 is none. */
+ * Returns 0, or the listener's descriptor (close-on-exec) of a filter that has one, or -errno; a filter of length 0 is
+ * none. */
 int wherry_seccomp_install(const struct wherry_seccomp *seccomp);
 
 /* What the filter answers to a system call of this program's own architecture with these arguments: SECCOMP_RET_*. A

@@ -83,7 +83,9 @@ int wherry_child_join_container(struct wherry_child *child, const void *subject,
 /* By clone, not clone3: that is what filters let pass, because they can see its flags. */
 int wherry_child_be_born(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
-    long pid = syscall(SYS_clone, CLONE_PARENT, NULL, NULL, NULL, NULL);
+    /* Who carries a listener looks for it in the table of descriptors that this process has been given. */
+    unsigned long files = child->plan->listener_slot != NULL ? CLONE_FILES : 0;
+    long pid = syscall(SYS_clone, CLONE_PARENT | files, NULL, NULL, NULL, NULL);
     int result;
 
     (void)subject;

@@ -125,8 +125,12 @@ int wherry_child_install_seccomp(struct wherry_child *child, const void *subject
 {
     int result = wherry_seccomp_install(subject);
 
-    (void)child;
-    return result < 0 ? wherry_error_set(err, -result, "install linux.seccomp") : 0;
+    if (result < 0)
+        return wherry_error_set(err, -result, "install linux.seccomp");
+    /* Memory, not a message: every system call from here on may wait for the listener. */
+    if (child->plan->listener_slot != NULL)
+        __atomic_store_n(child->plan->listener_slot, result + 1, __ATOMIC_RELEASE);
+    return 0;
 }
 
 int wherry_child_set_rlimits(struct wherry_child *child, const void *subject, struct wherry_error *err)

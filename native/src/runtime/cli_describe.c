@@ -1,5 +1,6 @@
 /* The verbs features and spec on the command line; see cli.h. */
 #include "cli.h"
+#include "seccomp_rules.h"
 #include "wherry/capabilities.h"
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
@@ -66,7 +67,7 @@ static struct json_object *linux_features(void)
     json_object_object_add(object, "namespaces", strings(namespaces, COUNT(namespaces)));
     json_object_object_add(object, "capabilities", capability_names());
     json_object_object_add(object, "cgroup", cgroup);
-    json_object_object_add(object, "seccomp", enabled(true));
+    json_object_object_add(object, "seccomp", seccomp_rules_describe());
     json_object_object_add(object, "apparmor", enabled(false));
     json_object_object_add(object, "selinux", enabled(false));
     json_object_object_add(mount_extensions, "idmap", enabled(true));

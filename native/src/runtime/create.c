@@ -143,6 +143,8 @@ static int clone_child(struct creation *creation, struct wherry_error *err)
     int result;
 
     creation->launch.plan = &creation->plan;
+    creation->launch.container = &creation->container;
+    creation->launch.status = WHERRY_STATUS_CREATING;
     creation->launch.flags = (uint64_t)(unsigned)wherry_namespaces_clone_flags(&creation->spec);
     if (user != NULL && user->path != NULL) {
         creation->launch.user_fd = open(user->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -201,7 +203,7 @@ static int converse(struct creation *creation, struct wherry_error *err)
     }
     if (wherry_launch_set_priorities(&creation->launch, &creation->spec.process, err) < 0)
         return -1;
-    return wherry_launch_expect(&creation->launch, WHERRY_MESSAGE_CREATED, err);
+    return wherry_launch_expect_created(&creation->launch, err);
 }
 
 /* The hooks come last, when nothing is left of the container (runtime.md, "Lifecycle", steps 12 and 13). */

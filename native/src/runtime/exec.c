@@ -39,6 +39,8 @@ static int open_running(struct execution *execution, const char *id, struct wher
         return wherry_error_set(err, 0, "cannot exec in a paused container");
     if (status != WHERRY_STATUS_RUNNING && status != WHERRY_STATUS_CREATED)
         return wherry_error_set(err, 0, "cannot exec in a %s container", wherry_status_name(status));
+    execution->launch.container = container;
+    execution->launch.status = status;
     execution->plan.pidfd = (int)syscall(SYS_pidfd_open, container->pid, 0);
     /* Asked again now that the number is held: it cannot pass to another process any more. */
     if (execution->plan.pidfd < 0 || wherry_process_start_time(container->pid) != container->pid_start)
@@ -162,7 +164,7 @@ static int converse(struct execution *execution, struct wherry_error *err)
     struct wherry_launch *launch = &execution->launch;
 
     if (admit(execution, err) < 0 || wherry_launch_set_priorities(launch, &execution->process, err) < 0 ||
-        wherry_launch_expect(launch, WHERRY_MESSAGE_CREATED, err) < 0)
+        wherry_launch_expect_created(launch, err) < 0)
         return -1;
     if (execution->options->pid_file != NULL &&
         wherry_launch_write_pid(execution->options->pid_file, launch->pid, err) < 0)

@@ -3,6 +3,7 @@
 
 #include "child.h"
 #include "priorities.h"
+#include "seccomp_listener.h"
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
 
@@ -10,6 +11,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <linux/sched.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -52,11 +54,35 @@ int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err)
      * container's program; the child inherits this, exec ends it (CVE-2016-9962). */
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return wherry_error_set(err, errno, "make the process undumpable");
-    result = launch->user_fd >= 0 ? wherry_launch_clone_in_user(launch, sync_fd, child_fd, err)
-                                  : clone_directly(launch, sync_fd, child_fd, err);
+    result = launch->user_fd >= 0 || launch->plan->listener_slot != NULL
+                 ? wherry_launch_clone_between(launch, sync_fd, child_fd, err)
+                 : clone_directly(launch, sync_fd, child_fd, err);
     if (result == 0)
         launch->sync_fd = wherry_steal_fd(&sync_fd);
     return result;
+}
+
+/* Whether the child has failed. One that ends well has had another be born in its place, or has executed its program.
+ */
+static bool has_failed(pid_t pid)
+{
+    siginfo_t info = {0};
+
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == pid &&
+           (info.si_code != CLD_EXITED || info.si_status != 0);
+}
+
+/* A carrier keeps the child's end open: that the child has ended without a filter shows by the child alone. */
+static void end_carrier_of_the_dead(struct wherry_launch *launch)
+{
+    cleanup_close int child = (int)syscall(SYS_pidfd_open, launch->pid, 0);
+    struct pollfd polls[] = {{.fd = launch->sync_fd, .events = POLLIN}, {.fd = child, .events = POLLIN}};
+
+    while (poll(polls, 2, -1) < 0 && errno == EINTR)
+        ;
+    if (polls[0].revents == 0 && has_failed(launch->pid) &&
+        __atomic_load_n(launch->plan->listener_slot, __ATOMIC_ACQUIRE) == 0)
+        wherry_launch_end_carrier(launch);
 }
 
 int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err)
@@ -68,7 +94,11 @@ int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err)
 
 int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *message, struct wherry_error *err)
 {
-    int got = wherry_message_receive(launch->sync_fd, message);
+    int got;
+
+    if (launch->carrier > 0)
+        end_carrier_of_the_dead(launch);
+    got = wherry_message_receive(launch->sync_fd, message);
 
     if (got < 0)
         return wherry_error_set(err, -got, "listen to the container's process");
@@ -116,8 +146,11 @@ int wherry_launch_follow(struct wherry_launch *launch, struct wherry_error *err)
 {
     siginfo_t info = {0};
     pid_t pid = 0;
-    int got = wherry_launch_receive_cloned(launch->sync_fd, &pid, err);
+    int got;
 
+    if (launch->carrier > 0)
+        end_carrier_of_the_dead(launch);
+    got = wherry_launch_receive_cloned(launch->sync_fd, &pid, err);
     if (got <= 0)
         return got < 0 ? got : report_death(launch, err);
     /* Whose parent is this process: what is signalled and waited for from here on can be nothing else. */
@@ -143,8 +176,45 @@ int wherry_launch_expect(struct wherry_launch *launch, int expected, struct wher
     return 0;
 }
 
+static int hand_over(struct wherry_launch *launch, int received, struct wherry_error *err)
+{
+    cleanup_close int listener = received;
+
+    wherry_launch_end_carrier(launch);
+    if (listener < 0)
+        return wherry_error_set(err, EPROTO, "the listener of linux.seccomp has not come");
+    return wherry_seccomp_listener_send(&launch->plan->identity.seccomp, listener, launch->pid, launch->container,
+                                        launch->status, err);
+}
+
+int wherry_launch_expect_created(struct wherry_launch *launch, struct wherry_error *err)
+{
+    bool created = false;
+
+    /* In either order: what the child says may itself wait for the agent. */
+    while (!created || launch->carrier > 0) {
+        struct wherry_message message;
+        int got = wherry_launch_next(launch, &message, err);
+
+        if (got < 0)
+            return got;
+        if (got == 0)
+            return report_death(launch, err);
+        if (message.kind == WHERRY_MESSAGE_LISTENER && launch->carrier > 0) {
+            if (hand_over(launch, message.fd, err) < 0)
+                return -1;
+        } else if (message.kind == WHERRY_MESSAGE_CREATED) {
+            created = true;
+        } else {
+            return wherry_error_set(err, EPROTO, "unexpected message %d", (int)message.kind);
+        }
+    }
+    return 0;
+}
+
 void wherry_launch_abort(struct wherry_launch *launch)
 {
+    wherry_launch_end_carrier(launch);
     if (launch->sync_fd >= 0)
         close(launch->sync_fd);
     launch->sync_fd = -1;

@@ -14,7 +14,10 @@ struct wherry_launch {
     int cgroup_fd;  /* for CLONE_INTO_CGROUP; -1: none */
     int user_fd;    /* a user namespace to be born in; -1: none */
     pid_t pid;
-    int sync_fd; /* to the child; -1 before and after */
+    int sync_fd;   /* to the child; -1 before and after */
+    pid_t carrier; /* brings the descriptor of the filter's listener; 0: none, or it has come */
+    const struct wherry_container *container; /* what the listener's agent is told about */
+    enum wherry_status status;
 };
 
 #define WHERRY_LAUNCH_INIT                                                                                             \
@@ -25,9 +28,12 @@ struct wherry_launch {
 /* Clones the child, which walks the plan. The child is in `launch->pid`. */
 int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err);
 
-/* The same by way of a process in launch->user_fd: wherry_launch_clone turns to it. `sync_fd` and `child_fd` are the
- * ends of the conversation. */
-int wherry_launch_clone_in_user(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err);
+/* The same by way of another process, for launch->user_fd and for a filter with a listener: wherry_launch_clone turns
+ * to it. `sync_fd` and `child_fd` are the ends of the conversation. */
+int wherry_launch_clone_between(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err);
+
+/* Ends the carrier, if there still is one. */
+void wherry_launch_end_carrier(struct wherry_launch *launch);
 
 /* Waits until the process that stays has been made by the one that was cloned, and tells its number. */
 int wherry_launch_receive_cloned(int sync_fd, pid_t *pid, struct wherry_error *err);
@@ -41,6 +47,10 @@ int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err);
 /* The next message of the child, which has to be `expected`; a failure of the child becomes the error. With `expected`
  * 0 the end of file is expected, that is to say exec. */
 int wherry_launch_expect(struct wherry_launch *launch, int expected, struct wherry_error *err);
+
+/* Waits until everything but the program's execution is done: for the child to say so, and for the listener of its
+ * filter, which is handed to its agent. */
+int wherry_launch_expect_created(struct wherry_launch *launch, struct wherry_error *err);
 
 /* The next message, whichever it is: 1; 0 at end of file. */
 int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *message, struct wherry_error *err);

@@ -18,9 +18,62 @@ int wherry_message_send(int fd, enum wherry_message_kind kind, pid_t pid, const 
     return sent < 0 ? -errno : 0;
 }
 
-/* A process that was killed with unread messages resets the connection: for the reader it is gone all the same. */
-static int check(ssize_t got, struct wherry_message *message)
+int wherry_message_send_fd(int fd, enum wherry_message_kind kind, int passed)
 {
+    struct wherry_message message = {.kind = kind};
+    struct iovec data = {.iov_base = &message, .iov_len = sizeof(message)};
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct msghdr packet = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    struct cmsghdr *header = CMSG_FIRSTHDR(&packet);
+    ssize_t sent;
+
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(header), &passed, sizeof(int));
+    do {
+        sent = sendmsg(fd, &packet, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+/* What came beside the message: a descriptor, and the sender where the socket asks for it. */
+static void take_extras(struct msghdr *packet, struct wherry_message *message, pid_t *sender)
+{
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(packet); header != NULL; header = CMSG_NXTHDR(packet, header)) {
+        struct ucred who;
+
+        if (header->cmsg_level != SOL_SOCKET)
+            continue;
+        if (header->cmsg_type == SCM_RIGHTS)
+            memcpy(&message->fd, CMSG_DATA(header), sizeof(int));
+        if (header->cmsg_type == SCM_CREDENTIALS) {
+            memcpy(&who, CMSG_DATA(header), sizeof(who));
+            *sender = who.pid;
+        }
+    }
+}
+
+/* The same as wherry_message_receive; `*sender` is left as it is when the socket does not ask for it. */
+static int receive(int fd, struct wherry_message *message, pid_t *sender)
+{
+    struct iovec data = {.iov_base = message, .iov_len = sizeof(*message)};
+    union {
+        char space[CMSG_SPACE(sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr align;
+    } control = {{0}};
+    struct msghdr packet = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
+    ssize_t got;
+
+    do {
+        got = recvmsg(fd, &packet, MSG_CMSG_CLOEXEC);
+    } while (got < 0 && errno == EINTR);
+    /* A process that was killed with unread messages resets the connection: for the reader it is gone all the same. */
     if (got < 0)
         return errno == ECONNRESET ? 0 : -errno;
     if (got == 0)
@@ -29,17 +82,16 @@ static int check(ssize_t got, struct wherry_message *message)
         return -EPROTO;
     /* A sender that the container has got hold of is not to be trusted with the end of a string. */
     message->error.message[sizeof(message->error.message) - 1] = '\0';
+    message->fd = -1;
+    take_extras(&packet, message, sender);
     return 1;
 }
 
 int wherry_message_receive(int fd, struct wherry_message *message)
 {
-    ssize_t got;
+    pid_t ignored;
 
-    do {
-        got = recv(fd, message, sizeof(*message), 0);
-    } while (got < 0 && errno == EINTR);
-    return check(got, message);
+    return receive(fd, message, &ignored);
 }
 
 int wherry_message_ask_for_senders(int fd)
@@ -51,30 +103,13 @@ int wherry_message_ask_for_senders(int fd)
 
 int wherry_message_receive_from(int fd, struct wherry_message *message, pid_t *sender)
 {
-    struct iovec data = {.iov_base = message, .iov_len = sizeof(*message)};
-    union {
-        char space[CMSG_SPACE(sizeof(struct ucred))];
-        struct cmsghdr align;
-    } control = {{0}};
-    struct msghdr header = {
-        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control.space, .msg_controllen = sizeof(control.space)};
-    const struct cmsghdr *item;
-    struct ucred who;
-    ssize_t got;
-    int result;
+    pid_t who = 0;
+    int result = receive(fd, message, &who);
 
-    do {
-        got = recvmsg(fd, &header, MSG_CMSG_CLOEXEC);
-    } while (got < 0 && errno == EINTR);
-    result = check(got, message);
-    if (result <= 0)
-        return result;
-    item = CMSG_FIRSTHDR(&header);
-    if (item == NULL || item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_CREDENTIALS)
+    if (result > 0 && who <= 0)
         return -EPROTO;
-    memcpy(&who, CMSG_DATA(item), sizeof(who));
-    *sender = who.pid;
-    return 1;
+    *sender = who;
+    return result;
 }
 
 int wherry_message_ask(int fd, enum wherry_message_kind question, enum wherry_message_kind answer)

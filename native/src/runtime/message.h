@@ -17,18 +17,23 @@ enum wherry_message_kind {
                                     */
     WHERRY_MESSAGE_PRIORITIES_SET, /* to the child: they are set */
     WHERRY_MESSAGE_CLONED,         /* to the runtime: the process that stays has been made, `pid` is its number */
-    WHERRY_MESSAGE_CREATED,        /* to the runtime: everything is prepared, only the program is not executed yet */
-    WHERRY_MESSAGE_FAILED,         /* to the runtime: `error` says why; the child is ending */
+    WHERRY_MESSAGE_LISTENER, /* to the runtime: the filter is installed, its listener's descriptor comes with this */
+    WHERRY_MESSAGE_CREATED,  /* to the runtime: everything is prepared, only the program is not executed yet */
+    WHERRY_MESSAGE_FAILED,   /* to the runtime: `error` says why; the child is ending */
 };
 
 struct wherry_message {
     enum wherry_message_kind kind;
     pid_t pid;
+    int fd; /* a descriptor that came with the message and is the receiver's; -1: none */
     struct wherry_error error;
 };
 
 /* 0, or -errno. A reader that is gone is -EPIPE and no signal. Async-signal-safe. */
 int wherry_message_send(int fd, enum wherry_message_kind kind, pid_t pid, const struct wherry_error *error);
+
+/* The same with a descriptor. */
+int wherry_message_send_fd(int fd, enum wherry_message_kind kind, int passed);
 
 /* Sends `question` and waits for `answer`: 0, or -errno; -EPROTO when something else comes. Async-signal-safe. */
 int wherry_message_ask(int fd, enum wherry_message_kind question, enum wherry_message_kind answer);

@@ -45,6 +45,16 @@ static int prepare_environment(struct wherry_plan *plan, const struct wherry_pro
     return 0;
 }
 
+static int map_listener_slot(struct wherry_plan *plan, struct wherry_error *err)
+{
+    void *mapped = mmap(NULL, sizeof(*plan->listener_slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    if (mapped == MAP_FAILED)
+        return wherry_error_set(err, errno, "map memory for the seccomp listener");
+    plan->listener_slot = mapped;
+    return 0;
+}
+
 int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process,
                             const struct wherry_execution_domain *domain, struct json_object *seccomp,
                             const char *cache_dir, struct wherry_error *err)
@@ -57,7 +67,11 @@ int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_proces
         wherry_capabilities_parse(process->capabilities, &identity->capabilities, err) < 0 ||
         wherry_rlimits_parse(process->rlimits, &identity->rlimits, err) < 0)
         return -1;
-    return seccomp != NULL ? wherry_seccomp_compile(seccomp, cache_dir, &identity->seccomp, err) : 0;
+    if (seccomp == NULL)
+        return 0;
+    if (wherry_seccomp_compile(seccomp, cache_dir, &identity->seccomp, err) < 0)
+        return -1;
+    return wherry_seccomp_listens(&identity->seccomp) ? map_listener_slot(plan, err) : 0;
 }
 
 /* What the process does itself that its parent cannot do for it. */
@@ -110,6 +124,9 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
         push_birth(plan);
     /* As the user, in the directory, and with the /proc/self that the program will have. */
     wherry_plan_push(plan, wherry_child_find_program, identity);
+    /* While the runtime is there that hands the listener over; by the time of `start` it has gone. */
+    if (process->no_new_privileges && wherry_seccomp_listens(&identity->seccomp))
+        wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
 }
 
 void wherry_plan_push_execute(struct wherry_plan *plan)
@@ -117,7 +134,8 @@ void wherry_plan_push_execute(struct wherry_plan *plan)
     struct wherry_identity *identity = &plan->identity;
 
     /* With no_new_privs the filter can come last, so that it need not allow what the steps before it do. */
-    if (identity->seccomp.length > 0 && identity->process->no_new_privileges)
+    if (identity->seccomp.length > 0 && identity->process->no_new_privileges &&
+        !wherry_seccomp_listens(&identity->seccomp))
         wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
     wherry_plan_push(plan, wherry_child_execute, identity);
 }
@@ -137,6 +155,8 @@ void wherry_plan_free(struct wherry_plan *plan)
     close_fd(plan->root_tree);
     close_fd(plan->idmap_fd);
     close_fd(plan->start_fd);
+    if (plan->listener_slot != NULL)
+        munmap(plan->listener_slot, sizeof(*plan->listener_slot));
     if (plan->report != NULL)
         munmap(plan->report, sizeof(*plan->report));
     close_fd(plan->console_socket);

@@ -68,7 +68,8 @@ struct wherry_plan {
     struct wherry_planned_bind *binds;               /* all of them */
     struct wherry_planned_filesystem *late_readonly; /* those that become read-only in the end */
     int root_tree;                                   /* a detached copy of the root file system; -1 for exec */
-    int idmap_fd;                       /* the container's ID mappings, for mounts that want them; -1 until one does */
+    int idmap_fd;       /* the container's ID mappings, for mounts that want them; -1 until one does */
+    int *listener_slot; /* shared: where the child puts the descriptor of its filter's listener, plus 1; NULL: none */
     struct wherry_start_report *report; /* for who starts it; NULL: nobody asks */
     int start_fd;                       /* the FIFO on which `start` releases the process; -1: at once */
     int console_socket;                 /* where the terminal's master goes; -1: no terminal */

@@ -52,6 +52,9 @@ static enum wherry_birth choose_birth(const struct wherry_plan *plan, int flags)
 {
     if ((flags & CLONE_NEWPID) == 0)
         return WHERRY_BIRTH_BY_CLONE;
+    /* A listener is carried for the process that stays; none of its steps may wait for the agent before it is there. */
+    if (plan->listener_slot != NULL && !plan->identity.process->no_new_privileges)
+        return WHERRY_BIRTH_BEFORE_FILTER;
     /* With no_new_privs the filter comes after the birth. */
     return plan->identity.process->no_new_privileges || filter_permits_birth(&plan->identity)
                ? WHERRY_BIRTH_LAST

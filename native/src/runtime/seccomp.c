@@ -11,6 +11,7 @@
 #include <linux/bpf_common.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -54,6 +55,7 @@ static int compile(struct json_object *seccomp, struct wherry_seccomp *out, stru
 {
     cleanup_context scmp_filter_ctx context = NULL;
     uint32_t default_action = 0;
+    bool notifies = false;
     int result = seccomp_rules_default(seccomp, &default_action, err);
 
     if (result < 0)
@@ -65,7 +67,11 @@ static int compile(struct json_object *seccomp, struct wherry_seccomp *out, stru
     if (result >= 0)
         result = seccomp_rules_flags(seccomp, &out->flags, err);
     if (result >= 0)
-        result = seccomp_rules_syscalls(seccomp, default_action, context, err);
+        result = seccomp_rules_syscalls(seccomp, default_action, context, &notifies, err);
+    if (notifies || default_action == SCMP_ACT_NOTIFY)
+        out->flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    if (result >= 0)
+        result = seccomp_rules_check_flags(&out->flags, err);
     if (result < 0)
         return result;
     /* A binary tree over the numbers instead of a list: every system call of the container passes through it. */
@@ -75,40 +81,89 @@ static int compile(struct json_object *seccomp, struct wherry_seccomp *out, stru
     return export_filter(context, out, err);
 }
 
-int wherry_seccomp_compile(struct json_object *seccomp, const char *cache_dir, struct wherry_seccomp *out,
-                           struct wherry_error *err)
+/* The name of the filter on disk. What does not change the filter is left out: metadata may be another for each
+ * container. */
+static int name_filter(struct json_object *seccomp, char name[SECCOMP_CACHE_NAME_SIZE], struct wherry_error *err)
+{
+    cleanup_json struct json_object *essence = NULL;
+    struct json_object *named = seccomp;
+    size_t length = 0;
+    const char *text;
+
+    if (json_object_object_get(seccomp, "listenerPath") != NULL) {
+        named = essence = json_object_new_object();
+        json_object_object_foreach(seccomp, key, value)
+        {
+            if (strncmp(key, "listener", strlen("listener")) != 0)
+                json_object_object_add(essence, key, json_object_get(value));
+        }
+    }
+    text = json_object_to_json_string_length(named, JSON_C_TO_STRING_PLAIN, &length);
+    if (text == NULL)
+        return wherry_error_set(err, ENOMEM, "linux.seccomp");
+    seccomp_cache_name(text, length, name);
+    return 0;
+}
+
+static int obtain(struct json_object *seccomp, const char *cache_dir, struct wherry_seccomp *out,
+                  struct wherry_error *err)
 {
     cleanup_close int directory = -1;
     char name[SECCOMP_CACHE_NAME_SIZE];
     int result;
 
-    *out = (struct wherry_seccomp)WHERRY_SECCOMP_INIT;
-    if (cache_dir != NULL) {
-        size_t length = 0;
-        const char *text = json_object_to_json_string_length(seccomp, JSON_C_TO_STRING_PLAIN, &length);
-
-        if (text == NULL)
-            return wherry_error_set(err, ENOMEM, "linux.seccomp");
-        directory = seccomp_cache_open(cache_dir, err);
-        if (directory < 0)
-            return directory;
-        seccomp_cache_name(text, length, name);
-        if (seccomp_cache_load(directory, name, out))
-            return 0;
-    }
+    if (cache_dir == NULL)
+        return compile(seccomp, out, err);
+    directory = seccomp_cache_open(cache_dir, err);
+    if (directory < 0)
+        return directory;
+    if (name_filter(seccomp, name, err) < 0)
+        return -ENOMEM;
+    if (seccomp_cache_load(directory, name, out))
+        return 0;
     result = compile(seccomp, out, err);
-    if (result >= 0 && directory >= 0)
+    if (result >= 0)
         seccomp_cache_store(directory, name, out);
     return result;
+}
+
+bool wherry_seccomp_listens(const struct wherry_seccomp *seccomp)
+{
+    return (seccomp->flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+}
+
+int wherry_seccomp_compile(struct json_object *seccomp, const char *cache_dir, struct wherry_seccomp *out,
+                           struct wherry_error *err)
+{
+    const char *path = NULL, *metadata = NULL;
+    int result;
+
+    *out = (struct wherry_seccomp)WHERRY_SECCOMP_INIT;
+    result = seccomp_rules_listener(seccomp, &path, &metadata, err);
+    if (result >= 0)
+        result = obtain(seccomp, cache_dir, out, err);
+    if (result < 0)
+        return result;
+    if (!wherry_seccomp_listens(out))
+        return 0;
+    if (path == NULL) {
+        wherry_seccomp_free(out);
+        return wherry_error_set(err, EINVAL, "linux.seccomp.listenerPath: must be set for SCMP_ACT_NOTIFY");
+    }
+    out->listener_path = path;
+    out->listener_metadata = metadata;
+    return 0;
 }
 
 int wherry_seccomp_install(const struct wherry_seccomp *seccomp)
 {
     const struct sock_fprog program = {.len = seccomp->length, .filter = seccomp->filter};
+    long result;
 
     if (seccomp->length == 0)
         return 0;
-    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, seccomp->flags, &program) < 0 ? -errno : 0;
+    result = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, seccomp->flags, &program);
+    return result < 0 ? -errno : (int)result;
 }
 
 void wherry_seccomp_free(struct wherry_seccomp *seccomp)

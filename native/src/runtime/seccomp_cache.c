@@ -14,7 +14,7 @@
 #include <sys/utsname.h>
 
 /* Changed with whatever changes the meaning of a file: the form, or how profiles are compiled. */
-#define FORM "wherry seccomp 2"
+#define FORM "wherry seccomp 3"
 
 struct header {
     char form[24];

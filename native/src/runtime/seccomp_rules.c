@@ -7,38 +7,35 @@
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #define WHERE "linux.seccomp"
 #define ARGS_MAX 6 /* of a system call */
 
-static const struct {
-    const char *name;
-    uint32_t action;
-    bool takes_errno; /* errnoRet is the lower half: the errno, or the number that a tracer gets */
-} actions[] = {
-    {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD, false},
-    {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD, false},
-    {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS, false},
-    {"SCMP_ACT_TRAP", SCMP_ACT_TRAP, false},
-    {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0), true},
-    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0), true},
-    {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW, false},
-    {"SCMP_ACT_LOG", SCMP_ACT_LOG, false},
+/* Since Linux 5.19; newer than the headers that this may be built with. */
+#define FLAG_WAIT_KILLABLE_RECV (1U << 5)
+
+static const struct wherry_json_choice actions[] = {
+    {"SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD},
+    {"SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS},
+    {"SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD},
+    {"SCMP_ACT_TRAP", SCMP_ACT_TRAP},
+    {"SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0)},
+    {"SCMP_ACT_TRACE", SCMP_ACT_TRACE(0)},
+    {"SCMP_ACT_ALLOW", SCMP_ACT_ALLOW},
+    {"SCMP_ACT_LOG", SCMP_ACT_LOG},
+    {"SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY},
 };
 
-static const struct {
-    const char *name;
-    unsigned int flag;
-} flag_names[] = {
+static const struct wherry_json_choice flag_names[] = {
     {"SECCOMP_FILTER_FLAG_TSYNC", SECCOMP_FILTER_FLAG_TSYNC},
     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+    {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", FLAG_WAIT_KILLABLE_RECV},
 };
 
-static const struct {
-    const char *name;
-    enum scmp_compare compare;
-} operators[] = {
+static const struct wherry_json_choice operators[] = {
     {"SCMP_CMP_NE", SCMP_CMP_NE},
     {"SCMP_CMP_LT", SCMP_CMP_LT},
     {"SCMP_CMP_LE", SCMP_CMP_LE},
@@ -48,45 +45,66 @@ static const struct {
     {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ},
 };
 
+/* All that the specification names; libseccomp may be too old for some. */
+static const char *const architectures[] = {
+    "SCMP_ARCH_X86",         "SCMP_ARCH_X86_64",   "SCMP_ARCH_X32",         "SCMP_ARCH_ARM",    "SCMP_ARCH_AARCH64",
+    "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K",     "SCMP_ARCH_MIPS",        "SCMP_ARCH_MIPS64", "SCMP_ARCH_MIPS64N32",
+    "SCMP_ARCH_MIPSEL",      "SCMP_ARCH_MIPSEL64", "SCMP_ARCH_MIPSEL64N32", "SCMP_ARCH_PPC",    "SCMP_ARCH_PPC64",
+    "SCMP_ARCH_PPC64LE",     "SCMP_ARCH_S390",     "SCMP_ARCH_S390X",       "SCMP_ARCH_SH",     "SCMP_ARCH_SHEB",
+    "SCMP_ARCH_PARISC",      "SCMP_ARCH_PARISC64", "SCMP_ARCH_RISCV64",
+};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+/* errnoRet is the lower half of these: the errno, or the number that a tracer gets. */
+static bool takes_errno(uint64_t action)
+{
+    return action == SCMP_ACT_ERRNO(0) || action == SCMP_ACT_TRACE(0);
+}
 
 /* Reads the action under `key` of `object`, with its errno under `errno_key` (EPERM where that is not given). */
 static int read_action(struct json_object *object, const char *where, const char *key, const char *errno_key,
                        uint32_t *action, struct wherry_error *err)
 {
-    const char *name = NULL;
+    uint64_t value = 0;
     int64_t number = EPERM;
-    size_t i = 0;
+    int found = wherry_json_choose(object, where, key, actions, COUNT(actions), &value, err);
 
-    if (wherry_json_string(object, where, key, &name, err) < 0)
-        return -EINVAL;
-    if (name != NULL && strcmp(name, "SCMP_ACT_NOTIFY") == 0)
-        return wherry_error_set(err, ENOTSUP, "%s.%s: SCMP_ACT_NOTIFY: not supported by this runtime", where, key);
-    while (i < COUNT(actions) && (name == NULL || strcmp(actions[i].name, name) != 0))
-        i++;
-    if (i == COUNT(actions))
-        return wherry_error_set(err, EINVAL, "%s.%s: \"%s\": no such action", where, key, name != NULL ? name : "");
-    if (wherry_json_integer(object, where, errno_key, 0, UINT16_MAX, &number, err) < 0)
-        return -EINVAL;
-    *action = actions[i].action | (actions[i].takes_errno ? (uint32_t)number : 0);
+    if (found == 0)
+        return wherry_error_set(err, EINVAL, "%s.%s: must be given", where, key);
+    if (found < 0)
+        return found;
+    found = wherry_json_integer(object, where, errno_key, 0, UINT16_MAX, &number, err);
+    if (found < 0)
+        return found;
+    if (found > 0 && !takes_errno(value))
+        return wherry_error_set(err, EINVAL, "%s.%s: only for SCMP_ACT_ERRNO and SCMP_ACT_TRACE", where, errno_key);
+    *action = (uint32_t)value | (takes_errno(value) ? (uint32_t)number : 0);
     return 0;
 }
 
 int seccomp_rules_default(struct json_object *seccomp, uint32_t *action, struct wherry_error *err)
 {
-    static const char *const listener[] = {"listenerPath", "listenerMetadata"};
-
     if (!json_object_is_type(seccomp, json_type_object))
         return wherry_error_set(err, EINVAL, WHERE ": must be an object");
-    for (size_t i = 0; i < COUNT(listener); i++) {
-        const char *text = NULL;
-
-        if (wherry_json_string(seccomp, WHERE, listener[i], &text, err) < 0)
-            return -EINVAL;
-        if (text != NULL && text[0] != '\0')
-            return wherry_error_set(err, ENOTSUP, WHERE ".%s: not supported by this runtime", listener[i]);
-    }
     return read_action(seccomp, WHERE, "defaultAction", "defaultErrnoRet", action, err);
+}
+
+int seccomp_rules_listener(struct json_object *seccomp, const char **path, const char **metadata,
+                           struct wherry_error *err)
+{
+    if (wherry_json_string(seccomp, WHERE, "listenerPath", path, err) < 0 ||
+        wherry_json_string(seccomp, WHERE, "listenerMetadata", metadata, err) < 0)
+        return -EINVAL;
+    if (*path != NULL && (*path)[0] == '\0')
+        *path = NULL;
+    if (*metadata != NULL && (*metadata)[0] == '\0')
+        *metadata = NULL;
+    if (*path != NULL && (*path)[0] != '/')
+        return wherry_error_set(err, EINVAL, WHERE ".listenerPath: %s: must be an absolute path", *path);
+    if (*metadata != NULL && *path == NULL)
+        return wherry_error_set(err, EINVAL, WHERE ".listenerMetadata: only with listenerPath, which is not set");
+    return 0;
 }
 
 /* "SCMP_ARCH_X86_64" is libseccomp's "x86_64". */
@@ -104,14 +122,10 @@ static uint32_t resolve_architecture(const char *name)
     return seccomp_arch_resolve_name(lower);
 }
 
-/* Architectures that the runtime-spec names and this libseccomp may be too old for. */
 static bool is_known_to_spec(const char *name)
 {
-    static const char *const newer[] = {"SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_M68K", "SCMP_ARCH_SH", "SCMP_ARCH_SHEB",
-                                        "SCMP_ARCH_RISCV64"};
-
-    for (size_t i = 0; i < COUNT(newer); i++) {
-        if (strcmp(newer[i], name) == 0)
+    for (size_t i = 0; i < COUNT(architectures); i++) {
+        if (strcmp(architectures[i], name) == 0)
             return true;
     }
     return false;
@@ -130,13 +144,14 @@ int seccomp_rules_architectures(struct json_object *seccomp, scmp_filter_ctx con
         uint32_t token = resolve_architecture(name);
         int result;
 
-        /* No process of an architecture that the library does not know can run here: nothing to filter. */
-        if (token == 0 && is_known_to_spec(name))
-            continue;
-        if (token == 0)
+        if (!is_known_to_spec(name))
             return wherry_error_set(err, EINVAL, WHERE ".architectures[%zu]: \"%s\": no such architecture", i, name);
+        /* No process of an architecture that the library does not know can run here: nothing to filter. */
+        if (token == 0)
+            continue;
         result = seccomp_arch_add(context, token);
-        if (result < 0 && result != -EEXIST)
+        /* EDOM: of the other byte order, which no process here has. */
+        if (result < 0 && result != -EEXIST && result != -EDOM)
             return wherry_error_set(err, -result, WHERE ".architectures[%zu]: \"%s\"", i, name);
     }
     return 0;
@@ -144,25 +159,23 @@ int seccomp_rules_architectures(struct json_object *seccomp, scmp_filter_ctx con
 
 int seccomp_rules_flags(struct json_object *seccomp, unsigned int *flags, struct wherry_error *err)
 {
-    struct json_object *list = NULL;
-    int found = wherry_json_array(seccomp, WHERE, "flags", &list, err);
+    uint64_t set = 0;
+    int found = wherry_json_flags(seccomp, WHERE, "flags", flag_names, COUNT(flag_names), &set, err);
 
-    if (found <= 0)
-        return found;
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
-        struct json_object *item = json_object_array_get_idx(list, i);
-        const char *name = json_object_is_type(item, json_type_string) ? json_object_get_string(item) : "";
-        size_t known = 0;
+    *flags |= (unsigned int)set;
+    return found;
+}
 
-        if (strcmp(name, "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV") == 0)
-            return wherry_error_set(err, ENOTSUP, WHERE ".flags[%zu]: \"%s\": goes with a listener, not supported", i,
-                                    name);
-        while (known < COUNT(flag_names) && strcmp(flag_names[known].name, name) != 0)
-            known++;
-        if (known == COUNT(flag_names))
-            return wherry_error_set(err, EINVAL, WHERE ".flags[%zu]: \"%s\": no such flag", i, name);
-        *flags |= flag_names[known].flag;
-    }
+int seccomp_rules_check_flags(unsigned int *flags, struct wherry_error *err)
+{
+    bool listens = (*flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+
+    if ((*flags & FLAG_WAIT_KILLABLE_RECV) != 0 && !listens)
+        return wherry_error_set(err, EINVAL,
+                                WHERE ".flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV: only with SCMP_ACT_NOTIFY");
+    /* The two have one return value between them, and the descriptor needs it, seccomp(2). */
+    if ((*flags & SECCOMP_FILTER_FLAG_TSYNC) != 0 && listens)
+        *flags |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
     return 0;
 }
 
@@ -175,33 +188,32 @@ static int read_value(struct json_object *object, const char *where, const char 
     *value = 0;
     if (!json_object_object_get_ex(object, key, &number) || number == NULL)
         return needed ? wherry_error_set(err, EINVAL, "%s.%s: must be given", where, key) : 0;
-    if (!json_object_is_type(number, json_type_int))
-        return wherry_error_set(err, EINVAL, "%s.%s: must be an integer", where, key);
-    *value =
-        json_object_get_int64(number) < 0 ? (uint64_t)json_object_get_int64(number) : json_object_get_uint64(number);
+    if (!json_object_is_type(number, json_type_int) || json_object_get_int64(number) < 0)
+        return wherry_error_set(err, EINVAL, "%s.%s: %s: must be an integer from 0 to 18446744073709551615", where, key,
+                                json_object_get_string(number));
+    *value = json_object_get_uint64(number);
     return 0;
 }
 
 static int read_argument(struct json_object *item, const char *where, struct scmp_arg_cmp *out,
                          struct wherry_error *err)
 {
-    uint64_t value, second;
+    uint64_t value, second, compare = 0;
     int64_t index = -1;
-    const char *name = NULL;
-    size_t known = 0;
+    int found;
 
     if (!json_object_is_type(item, json_type_object))
         return wherry_error_set(err, EINVAL, "%s: must be an object", where);
     if (wherry_json_integer(item, where, "index", 0, ARGS_MAX - 1, &index, err) < 0 ||
-        wherry_json_string(item, where, "op", &name, err) < 0 ||
         read_value(item, where, "value", true, &value, err) < 0 ||
         read_value(item, where, "valueTwo", false, &second, err) < 0)
         return -EINVAL;
-    while (known < COUNT(operators) && (name == NULL || strcmp(operators[known].name, name) != 0))
-        known++;
-    if (index < 0 || known == COUNT(operators))
-        return wherry_error_set(err, EINVAL, "%s.%s: must be given and known", where, index < 0 ? "index" : "op");
-    *out = SCMP_CMP((unsigned)index, operators[known].compare, value, second);
+    found = wherry_json_choose(item, where, "op", operators, COUNT(operators), &compare, err);
+    if (found < 0)
+        return found;
+    if (index < 0 || found == 0)
+        return wherry_error_set(err, EINVAL, "%s.%s: must be given", where, index < 0 ? "index" : "op");
+    *out = SCMP_CMP((unsigned)index, (enum scmp_compare)compare, value, second);
     return 0;
 }
 
@@ -256,7 +268,7 @@ static int add_rule(scmp_filter_ctx context, const struct entry *entry, const ch
 }
 
 static int add_entry(struct json_object *item, size_t index, uint32_t default_action, scmp_filter_ctx context,
-                     struct wherry_error *err)
+                     bool *notifies, struct wherry_error *err)
 {
     struct entry entry = {.count = 0};
     struct json_object *names = NULL;
@@ -265,14 +277,15 @@ static int add_entry(struct json_object *item, size_t index, uint32_t default_ac
 
     snprintf(where, sizeof(where), WHERE ".syscalls[%zu]", index);
     result = wherry_json_array(item, where, "names", &names, err);
-    if (result == 0)
-        return wherry_error_set(err, EINVAL, "%s.names: must be given", where);
+    if (result == 0 || (result > 0 && json_object_array_length(names) == 0))
+        return wherry_error_set(err, EINVAL, "%s.names: must name a system call", where);
     if (result > 0)
         result = read_action(item, where, "action", "errnoRet", &entry.action, err);
     if (result >= 0)
         result = read_arguments(item, where, &entry, err);
     if (result < 0)
         return result;
+    *notifies |= entry.action == SCMP_ACT_NOTIFY;
     /* libseccomp refuses rules that say what is the default anyway. */
     if (entry.action == default_action)
         return 0;
@@ -287,7 +300,7 @@ static int add_entry(struct json_object *item, size_t index, uint32_t default_ac
 }
 
 int seccomp_rules_syscalls(struct json_object *seccomp, uint32_t default_action, scmp_filter_ctx context,
-                           struct wherry_error *err)
+                           bool *notifies, struct wherry_error *err)
 {
     struct json_object *list = NULL;
     int result = wherry_json_array(seccomp, WHERE, "syscalls", &list, err);
@@ -295,6 +308,43 @@ int seccomp_rules_syscalls(struct json_object *seccomp, uint32_t default_action,
     if (result <= 0)
         return result;
     for (size_t i = 0; i < json_object_array_length(list) && result >= 0; i++)
-        result = add_entry(json_object_array_get_idx(list, i), i, default_action, context, err);
+        result = add_entry(json_object_array_get_idx(list, i), i, default_action, context, notifies, err);
     return result;
+}
+
+static struct json_object *choice_names(const struct wherry_json_choice *choices, size_t count)
+{
+    struct json_object *names = json_object_new_array();
+
+    for (size_t i = 0; names != NULL && i < count; i++)
+        json_object_array_add(names, json_object_new_string(choices[i].name));
+    return names;
+}
+
+/* Asks the kernel with a filter that is not there: EFAULT when it knows the flag, EINVAL when not. */
+static bool is_supported(unsigned int flag)
+{
+    if (flag == FLAG_WAIT_KILLABLE_RECV)
+        flag |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flag, NULL) < 0 && errno == EFAULT;
+}
+
+struct json_object *seccomp_rules_describe(void)
+{
+    struct json_object *object = json_object_new_object(), *names = json_object_new_array();
+    struct json_object *supported = json_object_new_array();
+
+    for (size_t i = 0; i < COUNT(architectures); i++)
+        json_object_array_add(names, json_object_new_string(architectures[i]));
+    for (size_t i = 0; i < COUNT(flag_names); i++) {
+        if (is_supported((unsigned int)flag_names[i].value))
+            json_object_array_add(supported, json_object_new_string(flag_names[i].name));
+    }
+    json_object_object_add(object, "enabled", json_object_new_boolean(true));
+    json_object_object_add(object, "actions", choice_names(actions, COUNT(actions)));
+    json_object_object_add(object, "operators", choice_names(operators, COUNT(operators)));
+    json_object_object_add(object, "archs", names);
+    json_object_object_add(object, "knownFlags", choice_names(flag_names, COUNT(flag_names)));
+    json_object_object_add(object, "supportedFlags", supported);
+    return object;
 }
