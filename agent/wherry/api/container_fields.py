@@ -83,11 +83,9 @@ def _exclusive_address(value: Any, where: str) -> dict[str, Any]:
 
 def read_endpoint(value: Any, where: str) -> EndpointSettings:
     """One entry of ``EndpointsConfig``; what an inspect shows beside the wishes (addresses, ids) is not looked at."""
-    body = j.spelled(j.mapping(value, where), {"IPAMConfig", "Links", *(field.key for field in ENDPOINT_FIELDS)})
+    body = j.spelled(j.mapping(value, where), {"IPAMConfig", *(field.key for field in ENDPOINT_FIELDS)})
     known = frozenset(field.key for field in IPAM_FIELDS)
     ipam = dict(j.known_only(body.get("IPAMConfig"), known, f"{where}.IPAMConfig"))
-    if not j.is_neutral(body.get("Links")):
-        raise InvalidParameter("links are not supported", field=f"{where}.Links", value=body["Links"])
     wishes = j.read_fields(ENDPOINT_FIELDS, body, where)
     return EndpointSettings(**wishes, **_exclusive_address(ipam, f"{where}.IPAMConfig"))
 
@@ -145,6 +143,7 @@ ENDPOINT_FIELDS = (
     Field("MacAddress", "mac", j.text),
     Field("DriverOpts", "driver_options", j.text_map, lambda options: dict(options) or None),
     Field("GwPriority", "gw_priority", j.number),
+    Field("Links", "links", j.texts, j.to_list_or_null),
 )
 
 

@@ -172,7 +172,7 @@ def _endpoint(wish: EndpointSettings, endpoint: Endpoint, container: Container) 
     aliases = list(dict.fromkeys((*wish.aliases, *endpoint.aliases)))
     return {
         "IPAMConfig": ipam or None,
-        "Links": None,
+        "Links": list(wish.links) or None,
         "Aliases": aliases or None,
         "MacAddress": endpoint.mac or wish.mac,
         "DriverOpts": dict(wish.driver_options) or None,
@@ -180,8 +180,13 @@ def _endpoint(wish: EndpointSettings, endpoint: Endpoint, container: Container) 
         "NetworkID": endpoint.network_id,
         "EndpointID": endpoint.id,
         **_addresses(endpoint),
-        "DNSNames": list(dict.fromkeys((container.name, *aliases, container.short_id))) if endpoint.id else None,
+        "DNSNames": _dns_names(container, aliases) if endpoint.id else None,
     }
+
+
+def _dns_names(container: Container, aliases: Sequence[str]) -> list[str]:
+    names = (container.name, *aliases, container.short_id, container.config.hostname)
+    return list(dict.fromkeys(name for name in names if name))
 
 
 def _addresses(endpoint: Endpoint) -> dict[str, Any]:

@@ -178,14 +178,30 @@ def _write_own_files(
     own = [address for endpoint in sandbox.endpoints for address in (endpoint.address4, endpoint.address6) if address]
     layout.hostname.write_text(f"{config.hostname}\n", encoding="utf-8")
     layout.hosts.write_text(host_files.hosts(resolved, own, config.hostname, config.domainname), encoding="utf-8")
-    defaults = context.config
-    content = host_files.resolv_conf(
+    content = _resolv_conf(context, container, sandbox, own_server=context.networks.serves_names(container.id))
+    layout.resolv_conf.write_text(content, encoding="utf-8")
+
+
+def _resolv_conf(context: Context, container: Container, sandbox: Sandbox, *, own_server: bool) -> str:
+    host_config, defaults = container.host_config, context.config
+    return host_files.resolv_conf(
         host_config.dns or defaults.dns,
         host_config.dns_search or defaults.dns_search,
         host_config.dns_options or defaults.dns_opts,
         host_network=sandbox.netns_path is None,
+        own_server=own_server,
     )
-    layout.resolv_conf.write_text(content, encoding="utf-8")
+
+
+def update_resolv_conf(context: Context, container: Container, sandbox: Sandbox) -> None:
+    """Brings a running container that was plugged into its first network with names to its own server; blocks.
+
+    A file that the container has changed is its own affair.
+    """
+    file = context.layout(container.id).resolv_conf
+    before = _resolv_conf(context, container, sandbox, own_server=False)
+    if file.read_text(encoding="utf-8") == before:
+        file.write_text(_resolv_conf(context, container, sandbox, own_server=True), encoding="utf-8")
 
 
 def _host_gateway(context: Context) -> str:

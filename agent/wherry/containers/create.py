@@ -130,6 +130,8 @@ def _networking(given: NetworkingConfig, config: ContainerConfig, host_config: H
     primary = "bridge" if mode == "default" else mode
     endpoints = {("bridge" if name == "default" else name): wish for name, wish in given.endpoints.items()}
     first = endpoints.pop(primary, EndpointSettings())
+    if host_config.links and primary != "bridge" and not first.links:
+        first = replace(first, links=host_config.links)
     if config.mac_address and not first.mac:
         first = replace(first, mac=config.mac_address)
     return NetworkingConfig({primary: first, **endpoints})

@@ -52,8 +52,19 @@ def set_address(file: Path, names: str, address: str) -> None:
         file.write_text("".join(changed), encoding="utf-8")
 
 
-def resolv_conf(servers: Sequence[str], search: Sequence[str], options: Sequence[str], *, host_network: bool) -> str:
-    """The file: what was given, else the host's own.
+OWN_SERVER = "127.0.0.11"
+"""The DNS server that a container has in networks with names."""
+
+
+def resolv_conf(
+    servers: Sequence[str],
+    search: Sequence[str],
+    options: Sequence[str],
+    *,
+    host_network: bool = False,
+    own_server: bool = False,
+) -> str:
+    """The file: what was given, else the host's own. A container's own server knows whom to ask (``own_server``).
 
     A resolver on the host's loopback is out of reach from another network namespace and left out; with none left the
     file names none, because asking a stranger's server is not for an engine to decide.
@@ -61,9 +72,12 @@ def resolv_conf(servers: Sequence[str], search: Sequence[str], options: Sequence
     own = _parse(RESOLV_CONF)
     if not host_network and not _reachable(own["nameserver"]):
         own["nameserver"] = _parse(RESOLVED_UPSTREAM)["nameserver"]
-    nameservers = list(servers) or (own["nameserver"] if host_network else _reachable(own["nameserver"]))
+    of_host = own["nameserver"] if host_network else _reachable(own["nameserver"])
+    nameservers = [OWN_SERVER] if own_server else list(servers) or of_host
     domains = [domain for domain in search if domain != "."] if search else own["search"]
     settings = list(options) or own["options"]
+    if own_server and not any(setting.startswith("ndots:") for setting in settings):
+        settings.append("ndots:0")
     lines = [f"nameserver {server}\n" for server in nameservers]
     if domains:
         lines.append(f"search {' '.join(domains)}\n")

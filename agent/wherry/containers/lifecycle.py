@@ -116,6 +116,7 @@ class Lifecycle:
             endpoints=tuple(endpoint_request(name, wish) for name, wish in container.networking.endpoints.items()),
             ports=ports.bindings_of(container),
             sysctls=_network_sysctls(container.host_config),
+            dns=container.host_config.dns or self._context.config.dns,
         )
 
     async def _start_failed(self, container: Container, message: str) -> None:
@@ -328,7 +329,7 @@ async def _both(first: Awaitable[First], second: Awaitable[Second]) -> tuple[Fir
 def endpoint_request(network: str, wish: EndpointSettings) -> EndpointRequest:
     """The wish in the words of networks."""
     return EndpointRequest(
-        network, wish.aliases, wish.ipv4, wish.ipv6, wish.mac, wish.gw_priority, dict(wish.driver_options)
+        network, wish.aliases, wish.ipv4, wish.ipv6, wish.mac, wish.gw_priority, dict(wish.driver_options), wish.links
     )
 
 

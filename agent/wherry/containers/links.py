@@ -36,10 +36,15 @@ class Linked:
 
 
 def resolve(registry: Registry, host_config: HostConfig) -> tuple[Link, ...]:
-    """The links that a new container asks for. Raises ``InvalidParameter`` and ``Conflict`` in Docker's words."""
+    """The links that a new container of the default network asks for; in others its endpoints have them.
+
+    Raises ``InvalidParameter`` and ``Conflict`` in Docker's words.
+    """
     if not host_config.links:
         return ()
     _check_mode(host_config.network_mode)
+    if host_config.network_mode not in ("default", "bridge"):
+        return ()
     links: dict[str, Link] = {}
     for index, text in enumerate(host_config.links):
         name, alias = _parse(text, f"HostConfig.Links[{index}]")
@@ -136,8 +141,6 @@ def _check_mode(mode: str) -> None:
         raise InvalidParameter(
             f"conflicting options: {kind} can't be used with links. This would result in undefined behavior"
         )
-    if mode not in ("default", "bridge"):
-        raise InvalidParameter("are only supported in the default network", field="HostConfig.Links", value=mode)
 
 
 def _parse(text: str, where: str) -> tuple[str, str]:

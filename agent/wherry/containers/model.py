@@ -273,6 +273,7 @@ class EndpointSettings:
     aliases: tuple[str, ...] = ()
     driver_options: Mapping[str, str] = field(default_factory=dict)
     gw_priority: int = 0
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from wherry.aio import in_thread
 from wherry.config import Config
 from wherry.containers import (
+    bundles,
     create,
     links,
     listing,
@@ -48,7 +49,7 @@ from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, Uns
 from wherry.events import Events
 from wherry.images.model import ContainerRef
 from wherry.images.service import Images
-from wherry.networks.model import Sandbox
+from wherry.networks.model import EndpointRequest, Sandbox
 from wherry.networks.service import Networks
 from wherry.paths import Paths
 from wherry.state.containers import ContainersTable
@@ -317,13 +318,21 @@ class Containers:
             if found.name in endpoints or found.id in endpoints:
                 raise Conflict(f"endpoint with name {container.name} already exists in network {found.name}")
             if container.state.is_running:
-                await self._context.networks.connect(found.id, container.id, endpoint_request(found.id, wish))
+                await self._plug(container, endpoint_request(found.id, wish))
             host_config = container.host_config
             if not endpoints and host_config.network_mode == "none":
                 # It has left its last network, and its mode with it; this network is where it starts from now on.
                 host_config = replace(host_config, network_mode=found.name)
             endpoints[found.name] = wish
             self._registry.change(replace(container, networking=NetworkingConfig(endpoints), host_config=host_config))
+
+    async def _plug(self, container: Container, request: EndpointRequest) -> None:
+        networks = self._context.networks
+        had_server = networks.serves_names(container.id)
+        await networks.connect(request.network, container.id, request)
+        sandbox = networks.sandbox(container.id)
+        if sandbox is not None and not had_server and networks.serves_names(container.id):
+            await in_thread(bundles.update_resolv_conf, self._context, container, sandbox)
 
     async def disconnect(self, network: str, reference: str, *, force: bool = False) -> None:
         """Takes it out of a network, at once if it runs."""

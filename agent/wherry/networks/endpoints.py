@@ -51,6 +51,7 @@ def make_endpoint(
         aliases=request.aliases,
         gw_priority=request.gw_priority,
         driver_options=request.driver_options,
+        links=request.links,
     )
 
 

@@ -85,6 +85,7 @@ class EndpointRequest:
     mac: str = ""
     gw_priority: int = 0
     driver_options: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class Endpoint:
     aliases: tuple[str, ...] = ()
     gw_priority: int = 0
     driver_options: Mapping[str, str] = field(default_factory=dict)
+    links: tuple[str, ...] = ()
 
     @property
     def address4(self) -> str:
@@ -155,11 +157,15 @@ class Attachment:
     endpoints: tuple[EndpointRequest, ...] = ()
     ports: tuple[PortBinding, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
+    dns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Sandbox:
-    """A started container's network: the namespace by path (None: the host's own), its plugs and its ports."""
+    """A started container's network: the namespace by path (None: the host's own), its plugs and its ports.
+
+    ``dns`` are the servers that it asks for names outside of its networks; none: those of the host.
+    """
 
     container_id: str
     name: str
@@ -168,3 +174,5 @@ class Sandbox:
     endpoints: tuple[Endpoint, ...] = ()
     requested_ports: tuple[PortBinding, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
+    hostname: str = ""
+    dns: tuple[str, ...] = ()

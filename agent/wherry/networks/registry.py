@@ -10,13 +10,17 @@ from wherry.state.networks import NetworksTable, Phase
 
 
 class Registry:
-    """What exists. Used on the event loop's thread only; a lookup and the change after it need no lock between them."""
+    """What exists. Used on the event loop's thread only; a lookup and the change after it need no lock between them.
+
+    ``generation`` grows with every change of a sandbox.
+    """
 
     def __init__(self, table: NetworksTable) -> None:
         self._table = table
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._leaving: dict[str, Sandbox] = {}
+        self.generation = 0
 
     def load(self) -> tuple[list[Network], list[Sandbox]]:
         """Reads all records; returns those whose making or removing a crash cut short."""
@@ -50,16 +54,19 @@ class Registry:
         """Records a sandbox."""
         self._table.save_sandbox(sandbox, phase)
         self._sandboxes[sandbox.container_id] = sandbox
+        self.generation += 1
 
     def retire_sandbox(self, container_id: str) -> None:
         """The container is plugged in no more, while its links are still being removed: only its addresses count."""
         self._leaving[container_id] = self._sandboxes.pop(container_id)
+        self.generation += 1
 
     def delete_sandbox(self, container_id: str) -> None:
         """Forgets a sandbox."""
         self._table.delete_sandbox(container_id)
         self._sandboxes.pop(container_id, None)
         self._leaving.pop(container_id, None)
+        self.generation += 1
 
     def sandbox(self, container_id: str) -> Sandbox | None:
         """The sandbox of a container, if it has one."""

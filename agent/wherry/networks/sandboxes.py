@@ -13,6 +13,7 @@ from wherry.errors import Conflict, Forbidden, NotFound, SystemFailure, WherryEr
 from wherry.events import Events
 from wherry.ids import SHORT_ID_LENGTH
 from wherry.networks import endpoints, plumbing, ports
+from wherry.networks.dns.service import Names
 from wherry.networks.host import HostSide
 from wherry.networks.model import (
     DEFAULT_NETWORK,
@@ -37,7 +38,15 @@ class Sandboxes:
     """The network sandboxes of started containers."""
 
     def __init__(
-        self, registry: Registry, host: HostSide, events: Events, *, directory: Path, instance: str, default_ip: str
+        self,
+        registry: Registry,
+        host: HostSide,
+        names: Names,
+        events: Events,
+        *,
+        directory: Path,
+        instance: str,
+        default_ip: str,
     ) -> None:
         self._directory = directory
         self._instance = instance
@@ -45,6 +54,7 @@ class Sandboxes:
         self._registry = registry
         self._host = host
         self._events = events
+        self._names = names
         self._departures: dict[str, asyncio.Task[None]] = {}
 
     async def attach(self, attachment: Attachment) -> Sandbox:
@@ -75,6 +85,7 @@ class Sandboxes:
         sandbox = self._registry.sandbox(container_id)
         if sandbox is None:
             return
+        self._names.forget(container_id)
         self._registry.save_sandbox(sandbox, Phase.REMOVING)
         self._registry.retire_sandbox(container_id)
         # Whoever takes the ports next publishes them in a task made later than this one: the packet filter serves both
@@ -99,6 +110,7 @@ class Sandboxes:
             path = Path(str(sandbox.netns_path))
             await in_thread(plumbing.plug, path, [endpoints.plug_of(network, endpoint)])
             await self._settle_ways_out(after)
+            await self._names.serve(after)
         except BaseException:
             self._registry.save_sandbox(sandbox, Phase.SETTLED)
             await in_thread(plumbing.unplug, Path(str(sandbox.netns_path)), endpoint)
@@ -160,7 +172,14 @@ class Sandboxes:
             chosen.append(self._endpoint(network, request, chosen))
         path = None if mode == "host" else str(self._path(attachment.container_id))
         sandbox = Sandbox(
-            attachment.container_id, attachment.name, mode, path, tuple(chosen), requested_ports=attachment.ports
+            attachment.container_id,
+            attachment.name,
+            mode,
+            path,
+            tuple(chosen),
+            requested_ports=attachment.ports,
+            hostname=attachment.hostname,
+            dns=attachment.dns,
         )
         sandbox = replace(sandbox, ports=self._ports(sandbox))
         self._registry.save_sandbox(sandbox, Phase.MAKING)
@@ -210,6 +229,7 @@ class Sandboxes:
         await asyncio.gather(
             in_thread(_construct, Path(sandbox.netns_path), plugs, sandbox, attachment), self._host.publish(sandbox)
         )
+        await self._names.serve(sandbox)
 
     async def _settle_ways_out(self, sandbox: Sandbox) -> None:
         """After a change of networks: default routes, and where published ports lead."""
@@ -230,6 +250,7 @@ class Sandboxes:
             self._departures.pop(sandbox.container_id, None)
 
     async def _abandon(self, sandbox: Sandbox) -> None:
+        self._names.forget(sandbox.container_id)
         try:
             await self._host.withdraw(sandbox)
             await self._remove_namespace(sandbox)

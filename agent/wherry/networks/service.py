@@ -13,6 +13,7 @@ from wherry.events import Events
 from wherry.ids import SHORT_ID_LENGTH, new_id
 from wherry.networks import addresses, creation
 from wherry.networks.creation import Surroundings
+from wherry.networks.dns.service import Names
 from wherry.networks.filters import Filters, matches, prunes
 from wherry.networks.host import HostSide, host_links
 from wherry.networks.links import index_of
@@ -50,9 +51,11 @@ class Networks:
         self._host = HostSide(
             paths.instance, self._registry, table, own_bridge=self._own_bridge, forward=config.ip_forward
         )
+        self._names = Names(self._registry)
         self._sandboxes = Sandboxes(
             self._registry,
             self._host,
+            self._names,
             events,
             directory=paths.netns,
             instance=paths.instance,
@@ -69,9 +72,11 @@ class Networks:
         await self._predefine()
         in_use = {endpoint.network_id for one in self._registry.sandboxes() for endpoint in one.endpoints}
         await self._host.start(in_use)
+        await self._names.resume()
 
     async def stop(self) -> None:
         """Lets go; networks and published ports stay for the containers that run on."""
+        self._names.stop()
         await self._sandboxes.settled()
         await self._host.stop()
 
@@ -160,6 +165,10 @@ class Networks:
     def sandbox(self, container_id: str) -> Sandbox | None:
         """What a started container has, or None."""
         return self._registry.sandbox(container_id)
+
+    def serves_names(self, container_id: str) -> bool:
+        """Whether the container has a DNS server at 127.0.0.11."""
+        return self._names.serves(container_id)
 
     def sandboxes(self) -> Sequence[Sandbox]:
         """What all started containers have."""
