@@ -245,8 +245,12 @@ int wherry_child_mount_filesystem(struct wherry_child *child, const void *subjec
     target = open_directory(child, mount->destination, &was_there, err);
     if (target < 0)
         return target;
-    if (strcmp(mount->type, "proc") != 0 && wherry_child_check_target(target, mount->destination, err) < 0)
-        return -1;
+    if (strcmp(mount->type, "proc") != 0) {
+        if (wherry_child_same_path(mount->destination, "/proc"))
+            return wherry_error_set(err, EPERM, "mount %s on /proc: it is not a procfs", mount->type);
+        if (wherry_child_check_target(target, mount->destination, err) < 0)
+            return -1;
+    }
     if (planned->options != NULL)
         return mount_by_path(child, planned, target, err);
     fd = make_filesystem(planned, was_there ? target : -1, err);

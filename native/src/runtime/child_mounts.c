@@ -89,6 +89,19 @@ static int open_target(const struct wherry_child *child, const struct wherry_pla
     return wherry_paths_touch_in_root(child->root_fd, path, 0644, err);
 }
 
+/* What programs take for procfs has to be one: a volume in its place would tell them, and a runtime that is less
+ * careful, what its owner likes (CVE-2019-16884, CVE-2019-19921). */
+static int check_proc(const struct wherry_planned_bind *bind, struct wherry_error *err)
+{
+    struct statfs system;
+
+    if (!wherry_child_same_path(bind->mount->destination, "/proc"))
+        return 0;
+    if (fstatfs(bind->tree, &system) < 0 || system.f_type != PROC_SUPER_MAGIC)
+        return wherry_error_set(err, EPERM, "mount %s on /proc: it is not a procfs", bind->mount->source);
+    return 0;
+}
+
 int wherry_child_mount_bind(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
     const struct wherry_planned_bind *bind = subject;
@@ -96,6 +109,8 @@ int wherry_child_mount_bind(struct wherry_child *child, const void *subject, str
 
     if (wherry_child_same_path(bind->mount->destination, "/"))
         return wherry_error_set(err, 0, "mount on /: the root is root.path's");
+    if (check_proc(bind, err) < 0)
+        return -1;
     target = open_target(child, bind, err);
     if (target < 0)
         return target;

@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -64,34 +66,35 @@ def test_links_in_a_circle_end_in_an_error(runtime: Runtime, bundle: Bundle, tmp
     assert "Too many levels of symbolic links" in runtime.run(check=False).stderr
 
 
-@pytest.mark.parametrize("number", range(20))
-@pytest.mark.parametrize("process", ["self", "1"])
+@pytest.mark.parametrize("process", ["self", "1", "thread-self"])
 def test_a_working_directory_by_descriptor_does_not_lead_out(
-    runtime: Runtime, bundle: Bundle, number: int, process: str
+    runtime: Runtime, bundle: Bundle, process: str
 ) -> None:  # CVE-2024-21626
-    bundle.process["cwd"] = f"/proc/{process}/fd/{number}"
     directory = os.open("/", os.O_RDONLY)
     bundle.shell("ls ../../../..; pwd")
-    bundle.write()
-    done = subprocess.run(
-        runtime.command("run", "-b", str(bundle.path), "once"), pass_fds=[directory], capture_output=True, text=True
-    )
+    for number in range(65):
+        bundle.process["cwd"] = f"/proc/{process}/fd/{number}"
+        bundle.write()
+        done = subprocess.run(
+            runtime.command("run", "-b", str(bundle.path), "once"), pass_fds=[directory], capture_output=True, text=True
+        )
+        assert done.returncode == 1, done.stdout
+        assert done.stdout == ""
     os.close(directory)
-    assert done.returncode == 1, done.stdout
-    assert done.stdout == ""
 
 
-@pytest.mark.parametrize("number", range(3, 12))
-def test_exec_into_a_directory_by_descriptor_does_not_lead_out(runtime: Runtime, number: int) -> None:  # CVE-2024-21626
+def test_exec_into_a_directory_by_descriptor_does_not_lead_out(runtime: Runtime) -> None:  # CVE-2024-21626
     runtime.start()
     directory = os.open("/", os.O_RDONLY)
-    done = subprocess.run(
-        runtime.command("exec", "--cwd", f"/proc/self/fd/{number}", "kept", "ls", ".."), pass_fds=[directory],
-        capture_output=True, text=True,
-    )  # fmt: skip
+    for number in range(65):
+        for process in ("self", "1"):
+            done = subprocess.run(
+                runtime.command("exec", "--cwd", f"/proc/{process}/fd/{number}", "kept", "ls", ".."),
+                pass_fds=[directory], capture_output=True, text=True,
+            )  # fmt: skip
+            assert done.returncode != 0
+            assert done.stdout == ""
     os.close(directory)
-    assert done.returncode == 255
-    assert done.stdout == ""
 
 
 def test_no_descriptor_of_the_caller_or_the_runtime_reaches_the_container(runtime: Runtime, bundle: Bundle) -> None:
@@ -202,28 +205,26 @@ def test_a_parameter_cannot_be_led_to_another_file_by_a_mount(
     assert (bundle.path / "file").read_text() == "before"
 
 
-def test_a_source_that_is_swapped_while_it_is_mounted_never_shows_the_host(
-    runtime: Runtime, bundle: Bundle, canary: Path, tmp_path: Path
-) -> None:  # CVE-2021-30465, CVE-2024-45310
-    volume = tmp_path / "volume"
-    (volume / "dir").mkdir(parents=True)
-    (volume / "link").symlink_to(str(canary))
-    swap = f"""
-import ctypes, os
-libc = ctypes.CDLL(None)
-a, b = b"{volume}/dir", b"{volume}/link"
-while True:
-    libc.renameat2(-100, a, -100, b, 2)
-"""
-    import sys
-
-    swapper = subprocess.Popen([sys.executable, "-c", swap])
-    try:
-        bundle.mount("/volume", str(volume))
-        bundle.mount("/volume/dir/made", str(tmp_path / "bundle"))
-        for _ in range(60):
-            runtime.run("true", check=False)
-    finally:
-        swapper.kill()
-        swapper.wait()
-    assert list(canary.iterdir()) == []
+def test_a_file_of_proc_is_opened_without_links_and_mounts_before_it_is_written(
+    runtime: Runtime, bundle: Bundle
+) -> None:  # CVE-2025-52881
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    bundle.user_namespace()
+    bundle.process["oomScoreAdj"] = 100
+    bundle.linux["sysctl"] = {"net.ipv4.ip_forward": "1"}
+    runtime.prefix = [strace, "-f", "-qq", "-o", str(bundle.path / "trace"), "-e", "trace=/^open,fstatfs"]
+    runtime.run("true")
+    runtime.prefix = []
+    trace = (bundle.path / "trace").read_text()
+    resolved = re.search(r'openat2\(\d+, "sys/net/ipv4/ip_forward", \{flags=O_WRONLY[^}]*resolve=([A-Z_|]+)', trace)
+    assert resolved is not None
+    assert {"RESOLVE_NO_XDEV", "RESOLVE_NO_SYMLINKS", "RESOLVE_NO_MAGICLINKS"} <= set(resolved[1].split("|"))
+    assert "f_type=PROC_SUPER_MAGIC" in trace
+    # What else is written belongs to the process that the runtime has made, and is named by its number on the host.
+    by_path = re.findall(r'open(?:at)?\([^"]*"(/proc/[^"]*)", O_(?:WRONLY|RDWR)', trace)
+    assert by_path
+    assert [
+        path for path in by_path if not re.fullmatch(r"/proc/\d+/(uid_map|gid_map|setgroups|oom_score_adj)", path)
+    ] == []

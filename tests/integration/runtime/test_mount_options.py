@@ -348,13 +348,24 @@ def test_nothing_is_mounted_over_what_proc_shows(
     assert "nothing may be mounted over what /proc shows" in done.stderr or "Not a directory" in done.stderr
 
 
-def test_a_volume_over_proc_is_refused(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:  # CVE-2019-16884
+@pytest.mark.parametrize("kind", ["bind", "tmpfs"])
+@pytest.mark.parametrize("place", ["before", "after", "alone"])
+def test_a_volume_in_the_place_of_proc_is_refused(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, kind: str, place: str
+) -> None:  # CVE-2019-16884, CVE-2019-19921
     (tmp_path / "source" / "self" / "attr").mkdir(parents=True)
-    bundle.mount("/proc", str(tmp_path / "source"))
-    assert "mount on /proc: nothing may be mounted over" in runtime.run(check=False).stderr
-    # Where the volume comes first the real one lies over it.
-    bundle.config["mounts"].insert(0, bundle.config["mounts"].pop())
-    assert runtime.output("stat -f -c %t /proc; ls /proc/1 | grep -c attr").split() == ["9fa0", "1"]
+    bundle.mount("//proc/.", str(tmp_path / "source"), kind=kind)
+    if place == "before":
+        bundle.config["mounts"].insert(0, bundle.config["mounts"].pop())
+    if place == "alone":
+        bundle.config["mounts"] = [one for one in bundle.config["mounts"] if one["destination"] != "/proc"]
+    assert "on /proc: it is not a procfs" in runtime.run(check=False).stderr
+
+
+def test_the_procfs_of_the_host_can_be_bound(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.config["mounts"][0] = {"destination": "/proc", "source": "/proc", "options": ["rbind", "rslave"]}
+    bundle.without_namespace("pid")
+    assert runtime.output("stat -f -c %t /proc; cat /proc/1/comm").split()[0] == "9fa0"
 
 
 def test_a_container_can_be_shown_its_own_share_of_the_machine(
