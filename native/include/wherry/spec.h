@@ -138,6 +138,12 @@ struct wherry_sysctl {
     char *path; /* below /proc/sys */
 };
 
+/* A network device of the host that goes into the container's network namespace. */
+struct wherry_net_device {
+    const char *name;
+    const char *name_inside; /* may end in %d: the kernel counts */
+};
+
 /* By how much a clock of a new time namespace is ahead of the host's, time_namespaces(7). */
 struct wherry_clock_offset {
     const char *clock; /* "monotonic" or "boottime" */
@@ -192,6 +198,8 @@ struct wherry_spec {
     struct wherry_execution_domain domain;
     struct wherry_clock_offset clock_offsets[WHERRY_CLOCKS];
     size_t clock_offset_count;
+    struct wherry_net_device *net_devices;
+    size_t net_device_count;
 };
 
 /* Reads `bundle`/config.json. Relative host paths in it are taken from the bundle, as the specification says. */

@@ -3,6 +3,7 @@
 #include "hooks.h"
 #include "launch.h"
 #include "namespaces.h"
+#include "network_devices.h"
 #include "start_report.h"
 #include "state_text.h"
 #include "wherry/cleanup.h"
@@ -23,6 +24,7 @@ struct creation {
     struct wherry_container container;
     struct wherry_plan plan;
     struct wherry_launch launch;
+    struct wherry_network_devices network_devices;
     bool reserved;   /* the record exists */
     bool has_cgroup; /* the cgroup exists */
     bool hooked;     /* hooks may have run, so that the poststop ones are due */
@@ -172,6 +174,10 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
         return wherry_error_prefix(err, "linux");
     if (wherry_launch_set_oom_score(container->pid, &creation->spec.process, err) < 0)
         return -1;
+    /* Before hooks run, which configure the network. */
+    if (creation->spec.net_device_count > 0 &&
+        wherry_network_devices_move(&creation->spec, container->pid, &creation->network_devices, err) < 0)
+        return -1;
     /* Recorded before it does anything: from its "created" on it lives without this process, whatever becomes of it. */
     if (wherry_container_save(container, err) < 0)
         return -1;
@@ -212,6 +218,7 @@ static void undo(struct creation *creation, char warning[WHERRY_WARNING_MAX])
     struct wherry_error ignored;
 
     wherry_launch_abort(&creation->launch);
+    wherry_network_devices_return(&creation->network_devices);
     if (creation->has_cgroup)
         wherry_cgroup_remove(&creation->container.cgroup, &ignored);
     if (creation->reserved)
@@ -227,6 +234,7 @@ static void end(struct creation *creation)
         close(creation->launch.sync_fd);
     if (creation->launch.user_fd >= 0)
         close(creation->launch.user_fd);
+    wherry_network_devices_free(&creation->network_devices);
     wherry_plan_free(&creation->plan);
     wherry_container_close(&creation->container);
     wherry_spec_free(&creation->spec);
@@ -270,8 +278,11 @@ static int run_poststart_hooks(struct creation *creation, char warning[WHERRY_WA
 static int launch(const struct wherry_launch_options *options, const char *id, bool wait_for_start,
                   struct wherry_launch_result *result, struct wherry_error *err)
 {
-    struct creation creation = {
-        .options = options, .container = WHERRY_CONTAINER_INIT, .plan = WHERRY_PLAN_INIT, .launch = WHERRY_LAUNCH_INIT};
+    struct creation creation = {.options = options,
+                                .container = WHERRY_CONTAINER_INIT,
+                                .plan = WHERRY_PLAN_INIT,
+                                .launch = WHERRY_LAUNCH_INIT,
+                                .network_devices = WHERRY_NETWORK_DEVICES_INIT};
     int outcome = create(&creation, id, wait_for_start, err);
 
     describe_warnings(&creation, result->warning);

@@ -215,15 +215,16 @@ int wherry_launch_expect_created(struct wherry_launch *launch, struct wherry_err
 void wherry_launch_abort(struct wherry_launch *launch)
 {
     wherry_launch_end_carrier(launch);
+    /* Before the conversation ends: what the child would have to say to that is of no interest. */
+    if (launch->pid > 0) {
+        kill(launch->pid, SIGKILL);
+        while (waitpid(launch->pid, NULL, 0) < 0 && errno == EINTR)
+            ;
+        launch->pid = 0;
+    }
     if (launch->sync_fd >= 0)
         close(launch->sync_fd);
     launch->sync_fd = -1;
-    if (launch->pid <= 0)
-        return;
-    kill(launch->pid, SIGKILL);
-    while (waitpid(launch->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    launch->pid = 0;
 }
 
 int wherry_launch_check_console(const struct wherry_launch_options *options, bool terminal, struct wherry_error *err)

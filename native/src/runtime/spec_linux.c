@@ -264,7 +264,7 @@ static int parse_namespaces(struct json_object *object, struct wherry_spec *spec
 
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
 {
-    static const char *const refused[] = {"intelRdt", "netDevices"};
+    static const char *const refused[] = {"intelRdt"};
     struct json_object *object = NULL;
     struct wherry_arena *arena = &spec->arena;
     const char *label = NULL;
@@ -276,7 +276,7 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
     if (wherry_json_refuse(object, "linux", refused, WHERRY_COUNT(refused), err) < 0 ||
         parse_namespaces(object, spec, err) < 0 ||
         wherry_execution_domain_parse(object, arena, &spec->domain, err) < 0 ||
-        wherry_spec_parse_time(object, spec, err) < 0 ||
+        wherry_spec_parse_time(object, spec, err) < 0 || wherry_spec_parse_network_devices(object, spec, err) < 0 ||
         wherry_spec_parse_mappings(object, "linux", "uidMappings", arena, &spec->uid_mappings, err) < 0 ||
         wherry_spec_parse_mappings(object, "linux", "gidMappings", arena, &spec->gid_mappings, err) < 0 ||
         parse_devices(object, spec, err) < 0 || parse_sysctls(object, spec, err) < 0 ||

@@ -16,6 +16,7 @@ int wherry_process_parse_scheduling(struct json_object *object, const char *wher
 int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struct wherry_error *err);
 int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_time(struct json_object *system, struct wherry_spec *spec, struct wherry_error *err);
+int wherry_spec_parse_network_devices(struct json_object *system, struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err);
 
 /* An array of ID mappings, as user namespaces and mounts have them (spec_linux.c). */

@@ -55,6 +55,13 @@ static int validate_user_namespace(const struct wherry_spec *spec, struct wherry
     return 0;
 }
 
+static int validate_network_devices(const struct wherry_spec *spec, struct wherry_error *err)
+{
+    if (spec->net_device_count == 0 || wherry_spec_namespace(spec, CLONE_NEWNET) != NULL)
+        return 0;
+    return wherry_error_set(err, 0, "linux.netDevices: needs a network namespace of the container's own");
+}
+
 static int validate_time(const struct wherry_spec *spec, struct wherry_error *err)
 {
     if (spec->clock_offset_count == 0 || is_new(spec, CLONE_NEWTIME))
@@ -98,7 +105,7 @@ int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *er
     if (spec->domainname != NULL && wherry_spec_namespace(spec, CLONE_NEWUTS) == NULL)
         return wherry_error_set(err, 0, "domainname: needs a uts namespace");
     if (validate_mounts(spec, err) < 0 || validate_user_namespace(spec, err) < 0 || validate_time(spec, err) < 0 ||
-        validate_deadline(spec, err) < 0 || validate_idmaps(spec, err) < 0)
+        validate_network_devices(spec, err) < 0 || validate_deadline(spec, err) < 0 || validate_idmaps(spec, err) < 0)
         return -EINVAL;
     return 0;
 }
