@@ -2,14 +2,20 @@
 #include "check.h"
 #include "monitor/client.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 static int pair[2];
 
 static struct client *connected(void)
 {
+    struct client *client;
+
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) == 0);
-    return client_new(pair[0]);
+    client = client_new(pair[0]);
+    client->out.directory = open("/tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    client->out.file_max = 1024 * 1024;
+    return client;
 }
 
 static void feed(const char *bytes, size_t length)
@@ -55,31 +61,90 @@ static void a_peer_that_left_is_gone(void)
     client_free(client);
 }
 
-static void what_a_peer_does_not_read_waits_in_order(void)
+static char piece[12 * 1024];
+
+static bool take_piece(struct client *client, int number)
 {
-    static char piece[32 * 1024], got[sizeof(piece) + FRAME_HEADER];
+    static char got[sizeof(piece) + FRAME_HEADER];
+    size_t have = 0;
+
+    while (have < sizeof(got)) {
+        ssize_t length = recv(pair[1], got + have, sizeof(got) - have, 0);
+
+        if (length <= 0)
+            return false;
+        have += (size_t)length;
+        client_flush(client);
+    }
+    return got[0] == FRAME_STDOUT && got[FRAME_HEADER] == 'a' + number % 26 &&
+           got[sizeof(got) - 1] == 'a' + number % 26;
+}
+
+static void send_piece(struct client *client, int number)
+{
+    memset(piece, 'a' + number % 26, sizeof(piece));
+    client_send(client, FRAME_STDOUT, piece, sizeof(piece));
+}
+
+/* Five megabytes through a ring of one: the file is written around and around while the peer is behind. */
+static void what_a_peer_does_not_read_waits_in_order_in_memory_and_file(void)
+{
     struct client *client = connected();
+    int sent = 0, taken = 0;
 
-    for (int i = 0; i < 64; i++) {
-        memset(piece, 'a' + i % 26, sizeof(piece));
-        client_send(client, FRAME_STDOUT, piece, sizeof(piece));
+    while (!backlog_is_full(&client->out) && sent < 1000)
+        send_piece(client, sent++);
+    CHECK(sent > 60 && sent < 200 && client->out.file >= 0);
+    while (sent < 450) {
+        CHECK(take_piece(client, taken++));
+        if (!backlog_is_full(&client->out))
+            send_piece(client, sent++);
     }
-    CHECK(!client->dead && client->out_length > 0);
-    for (int i = 0; i < 64; i++) {
-        size_t have = 0;
+    CHECK(client->out.written > 2 * client->out.file_max);
+    while (taken < sent)
+        CHECK(take_piece(client, taken++));
+    CHECK(client_is_flushed(client) && client->out.memory == NULL && client->out.file == -1 && !client->dead);
+    client_free(client);
+}
 
-        while (have < sizeof(got)) {
-            ssize_t length = recv(pair[1], got + have, sizeof(got) - have, 0);
+/* The type of the frame that comes next, its payload in `piece`; -1: none. */
+static int take_frame(struct client *client, size_t *length)
+{
+    uint8_t header[FRAME_HEADER];
 
-            CHECK(length > 0);
-            if (length <= 0)
-                return;
-            have += (size_t)length;
-            client_flush(client);
-        }
-        CHECK(got[0] == FRAME_STDOUT && got[FRAME_HEADER] == 'a' + i % 26 && got[sizeof(got) - 1] == 'a' + i % 26);
+    if (recv(pair[1], header, sizeof(header), MSG_WAITALL) != (ssize_t)sizeof(header))
+        return -1;
+    client_flush(client);
+    *length = frame_u32(header + 4);
+    for (size_t have = 0; have < *length;) {
+        ssize_t got = recv(pair[1], piece + have, *length - have, 0);
+
+        if (got <= 0)
+            return -1;
+        have += (size_t)got;
+        client_flush(client);
     }
-    CHECK(client->out_length == 0 && client->out == NULL);
+    return header[0];
+}
+
+static void who_is_cut_off_gets_whole_frames_and_the_reason(void)
+{
+    static const char END[] = " bytes behind: for a test";
+    struct client *client = connected();
+    size_t length = 0;
+    int type, whole = 0;
+
+    for (int i = 0; i < 80; i++)
+        send_piece(client, i);
+    client_cut(client, "for a test");
+    send_piece(client, 0);
+    CHECK(!client->dead && client->out.file == -1);
+    while ((type = take_frame(client, &length)) == FRAME_STDOUT)
+        whole++;
+    CHECK(whole > 0 && whole < 80 && type == FRAME_CUT);
+    CHECK(length > sizeof(END) && memcmp(piece, "output cut off, ", 16) == 0);
+    CHECK(memcmp(piece + length - sizeof(END) + 1, END, sizeof(END) - 1) == 0);
+    CHECK(client->dead);
     client_free(client);
 }
 
@@ -88,6 +153,7 @@ int main(void)
     RUN(a_frame_that_comes_byte_by_byte_is_one_frame);
     RUN(a_frame_that_claims_too_much_ends_the_connection);
     RUN(a_peer_that_left_is_gone);
-    RUN(what_a_peer_does_not_read_waits_in_order);
+    RUN(what_a_peer_does_not_read_waits_in_order_in_memory_and_file);
+    RUN(who_is_cut_off_gets_whole_frames_and_the_reason);
     return check_result();
 }

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from wherry.api.http import ClientDisconnected, Stream
 from wherry.api.multiplex import DetachFilter, frame
+from wherry.containers.monitor_client import FAULT
 from wherry.errors import Unavailable
 
 
@@ -36,6 +37,8 @@ class Carrier:
 
     async def send(self, number: int, data: bytes) -> None:
         """A piece of output in the form that the client expects."""
+        if number == FAULT and not self._framed:
+            data = b"\r\nwherry: " + data + b"\r\n"
         await self._stream.write(frame(number, data) if self._framed else data)
 
     async def carry(self, *, stdin: bool, closes_input: bool) -> bool:

@@ -20,6 +20,8 @@ from wherry.errors import SystemFailure, Unavailable
 HEADER = struct.Struct(">B3xI")
 OUTPUT_BACKLOG = 64
 """Pieces of output that wait for a slow reader before this client stops reading from the monitor."""
+FAULT = 3
+"""The number of the stream that carries no output but an error, as in the Engine API's multiplexed stream."""
 SPAWN_TIMEOUT = 120.0
 """Seconds that a runtime may take to create a container, its hooks included."""
 
@@ -48,6 +50,7 @@ class Frame(IntEnum):
     ERROR = 14
     QUIT = 15
     ROTATE = 16
+    CUT = 17
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class MonitorState:
     error: str
     log_lost_entries: int = 0
     log_lost_bytes: int = 0
+    clients_cut: int = 0
 
     @classmethod
     def parse(cls, text: bytes) -> MonitorState:
@@ -96,6 +100,8 @@ class MonitorOptions:
     tty: bool = False
     stdin: bool = False
     stdin_once: bool = False
+    backlog_dir: Path | None = None
+    backlog_max: int = 0
     exec_process: Path | None = None
     exec_id: str | None = None
 
@@ -108,6 +114,10 @@ class MonitorOptions:
         ]  # fmt: skip
         flags = {"--tty": self.tty, "--stdin": self.stdin, "--stdin-once": self.stdin_once}
         line += [flag for flag, wanted in flags.items() if wanted]
+        if self.backlog_dir is not None:
+            line += ["--backlog-dir", self.backlog_dir]
+        if self.backlog_max:
+            line += ["--backlog-max", str(self.backlog_max)]
         if self.exec_process is not None and self.exec_id is not None:
             line += ["--exec", self.exec_process, "--exec-id", self.exec_id]
         return [str(word) for word in line]
@@ -184,7 +194,10 @@ class MonitorClient:
         await self._attached
 
     async def output(self) -> AsyncIterator[tuple[int, bytes]]:
-        """Stream number (1 stdout, 2 stderr) and bytes, until the container ends."""
+        """Stream number (1 stdout, 2 stderr, FAULT) and bytes, until the container ends.
+
+        A piece of FAULT is the last one: why this client, which was too slow, gets no more.
+        """
         while True:
             piece = await self._output.get()
             if piece is None:
@@ -275,6 +288,8 @@ class MonitorClient:
     async def _take(self, kind: int, payload: bytes) -> None:
         if kind in (Frame.STDOUT, Frame.STDERR):
             await self._output.put((kind, payload))
+        elif kind == Frame.CUT:
+            await self._output.put((FAULT, payload))
         elif kind == Frame.STATE:
             self._take_state(payload)
         elif kind == Frame.ATTACHED and self._attached is not None:

@@ -164,6 +164,7 @@ class Supervisor:
             runtime_root=self._context.paths.runtime,
             state_dir=layout.run,
             log=log_options.settings(container, layout),
+            backlog_dir=layout.data,
             restart=container.host_config.restart_policy.as_text(),
             tty=config.tty,
             stdin=config.open_stdin,

@@ -4,12 +4,13 @@
 #include "monitor/clock.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define QUEUE_STEP 4096
+#define CUT_MESSAGE_MAX 256
 
 struct client *client_new(int fd)
 {
@@ -17,6 +18,7 @@ struct client *client_new(int fd)
 
     if (client != NULL) {
         client->source = (struct source){.kind = SOURCE_CLIENT, .fd = fd};
+        client->out = (struct backlog)BACKLOG_INIT;
         client->progress_ms = clock_monotonic_ms();
     }
     return client;
@@ -26,71 +28,48 @@ void client_free(struct client *client)
 {
     close(client->source.fd);
     free(client->in);
-    free(client->out);
+    backlog_free(&client->out);
     free(client);
-}
-
-static bool make_room(struct client *client, size_t more)
-{
-    size_t room = client->out_room == 0 ? QUEUE_STEP : client->out_room;
-    uint8_t *larger;
-
-    while (room - client->out_length < more)
-        room *= 2;
-    if (room == client->out_room)
-        return true;
-    larger = realloc(client->out, room);
-    if (larger == NULL)
-        return false;
-    client->out = larger;
-    client->out_room = room;
-    return true;
 }
 
 void client_send(struct client *client, enum frame_type type, const void *payload, size_t length)
 {
-    if (client->dead)
+    if (client->dead || client->is_cut)
         return;
-    if (!make_room(client, FRAME_HEADER + length)) {
-        client->dead = true;
-        return;
-    }
-    if (client->out_length == 0)
+    if (client_is_flushed(client))
         client->progress_ms = clock_monotonic_ms();
-    frame_header_write(client->out + client->out_length, type, (uint32_t)length);
-    if (length > 0)
-        memcpy(client->out + client->out_length + FRAME_HEADER, payload, length);
-    client->out_length += FRAME_HEADER + length;
-    client_flush(client);
+    if (backlog_add(&client->out, type, payload, length))
+        client_flush(client);
+    else
+        client_cut(client, "there is no more memory or disk to keep its output in");
 }
 
 void client_flush(struct client *client)
 {
-    size_t sent = 0;
+    int64_t sent = client->dead ? 0 : backlog_flush(&client->out, client->source.fd);
 
-    while (!client->dead && sent < client->out_length) {
-        ssize_t taken =
-            send(client->source.fd, client->out + sent, client->out_length - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0 || (client->is_cut && client_is_flushed(client)))
+        client->dead = true;
+    if (sent > 0)
+        client->progress_ms = clock_monotonic_ms();
+}
 
-        if (taken < 0 && errno == EINTR)
-            continue;
-        if (taken < 0 && errno == EAGAIN)
-            break;
-        if (taken < 0)
-            client->dead = true;
-        else
-            sent += (size_t)taken;
-    }
-    if (sent == 0)
+void client_cut(struct client *client, const char *reason)
+{
+    char message[CUT_MESSAGE_MAX];
+    int length;
+
+    if (client->dead || client->is_cut)
         return;
-    client->progress_ms = clock_monotonic_ms();
-    client->out_length -= sent;
-    memmove(client->out, client->out + sent, client->out_length);
-    if (client->out_length == 0) { /* a monitor is small while nobody looks */
-        free(client->out);
-        client->out = NULL;
-        client->out_room = 0;
-    }
+    length = snprintf(message, sizeof(message), "output cut off, %lld bytes behind: %s",
+                      (long long)backlog_size(&client->out), reason);
+    backlog_drop(&client->out);
+    client->is_cut = true;
+    client->attached = 0;
+    client->subscribed = false;
+    if (!backlog_add(&client->out, FRAME_CUT, message, (size_t)length))
+        client->dead = true;
+    client_flush(client);
 }
 
 /* How many bytes of the current frame are still to come, the header first. */

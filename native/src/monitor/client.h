@@ -1,20 +1,22 @@
 /*
- * A connection to the monitor's socket: frames in, and a bounded queue of frames out.
+ * A connection to the monitor's socket: frames in, and a bounded backlog of frames out.
  *
- * A client that reads slower than the container writes makes the monitor read the container's output slower, once
- * CLIENT_QUEUE_MAX bytes wait for it. One that takes nothing at all for CLIENT_STALL_MS is cut off: it never holds the
- * container for longer.
+ * A client that reads slower than the container writes has the difference kept for it (backlog.h), and the container
+ * does not notice. When its backlog is full, one that looks on is cut off. One that attached before the start is whom
+ * the output is for: as long as it takes anything at all, the container waits for it, as in a shell's pipe; when it has
+ * taken nothing for CLIENT_STALL_MS it is cut off too. A further process (exec) is its client's alone: it waits.
+ * Who is cut off is told so in its last frame.
  */
 #pragma once
 
+#include "monitor/backlog.h"
 #include "monitor/protocol.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLIENT_QUEUE_MAX (1024 * 1024)
-#define CLIENT_STALL_MS 5000
+#define CLIENT_STALL_MS 30000
 
 /* What an epoll event belongs to; first member of whatever is waited for. */
 enum source_kind {
@@ -43,21 +45,30 @@ struct client {
     uint8_t *in;  /* the frame that is being received */
     size_t in_length;
     size_t in_taken; /* of a STDIN frame's payload */
-    uint8_t *out;
-    size_t out_length;
-    size_t out_room;
-    uint64_t progress_ms; /* when it last took something */
+    bool is_owner;   /* it attached before the start */
+    bool is_counted;
+    bool is_cut; /* it gets what is left of its backlog, and no more */
+    struct backlog out;
+    uint64_t progress_ms; /* when it last took something, or had nothing to take */
 };
 
 /* NULL when memory is out; the descriptor then stays the caller's. */
 struct client *client_new(int fd);
 void client_free(struct client *client);
 
-/* Queues a frame; the client is marked dead when memory is out. */
+/* Queues a frame. A client for which it cannot be kept is cut off. */
 void client_send(struct client *client, enum frame_type type, const void *payload, size_t length);
 
 /* Writes what the client takes of its queue. */
 void client_flush(struct client *client);
+
+/* Drops what waits and tells why; the connection ends when that has gone. */
+void client_cut(struct client *client, const char *reason);
+
+static inline bool client_is_flushed(const struct client *client)
+{
+    return client->out.length == 0 && client->out.file < 0;
+}
 
 /* Reads what has come of the next frame. 1: a whole frame is in client->in; 0: not yet; -1: the client has gone, or
  * talks nonsense. */

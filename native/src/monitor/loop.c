@@ -18,6 +18,8 @@
 
 #define EVENTS_MAX 32
 #define BACKLOG 64
+#define LOOK_MS 1000 /* how often slow clients are looked at, while the container waits for them or is over */
+#define LINGER_MS (10 * 60 * 1000)
 
 int monitor_wait_for(struct monitor *monitor, struct source *source, uint32_t events)
 {
@@ -98,13 +100,24 @@ int monitor_open(struct monitor *monitor, struct wherry_error *err)
     return 0;
 }
 
-void monitor_close(struct monitor *monitor)
+/* Lets go of all but the clients, so that nothing but their reading keeps this process. */
+static void leave(struct monitor *monitor)
 {
-    unlinkat(monitor->state_dir, MONITOR_SOCKET, 0);
-    unlinkat(monitor->state_dir, PID_FILE, 0);
+    monitor->done = true;
     monitor_log_close(&monitor->log);
     relay_account(monitor);
-    container_stdio_close(&monitor->stdio);
+    relay_unwatch(monitor);
+    unlinkat(monitor->state_dir, MONITOR_SOCKET, 0);
+    unlinkat(monitor->state_dir, PID_FILE, 0);
+    monitor_wait_for(monitor, &monitor->listener, 0);
+    close(monitor->listener.fd);
+    monitor->listener.fd = -1;
+}
+
+void monitor_close(struct monitor *monitor)
+{
+    if (!monitor->lingering)
+        leave(monitor);
     while (monitor->clients != NULL) {
         struct client *client = monitor->clients;
 
@@ -133,6 +146,8 @@ static void accept_clients(struct monitor *monitor)
             close(fd);
             continue;
         }
+        client->out.directory = monitor->backlog_dir;
+        client->out.file_max = monitor->options.exec_process == NULL ? monitor->options.backlog_max : 0;
         client->next = monitor->clients;
         monitor->clients = client;
         monitor_wait_for(monitor, &client->source, EPOLLIN);
@@ -214,19 +229,44 @@ static void settle(struct monitor *monitor)
             continue;
         }
         monitor_wait_for(monitor, &client->source,
-                         (client->blocked ? 0 : (uint32_t)EPOLLIN) | (client->out_length > 0 ? (uint32_t)EPOLLOUT : 0));
+                         (client->blocked ? 0 : (uint32_t)EPOLLIN) |
+                             (client_is_flushed(client) ? 0 : (uint32_t)EPOLLOUT));
         at = &client->next;
     }
     relay_throttle(monitor);
     relay_account(monitor);
 }
 
-static bool all_flushed(const struct monitor *monitor)
+/* Whether those who wait for news of the container have all of it, and the log has its lines. */
+static bool all_is_told(const struct monitor *monitor)
 {
     for (const struct client *client = monitor->clients; client != NULL; client = client->next)
-        if (client->out_length > 0)
+        if (client->attached == 0 && !client->is_cut && !client_is_flushed(client))
             return false;
     return monitor_log_is_idle(&monitor->log);
+}
+
+/* The container is over: those who control it see the end of the connection. Who attached, and reads slower than the
+ * container wrote, still gets all of it; the next run of the container has a monitor of its own. */
+static void linger(struct monitor *monitor)
+{
+    uint64_t now = clock_monotonic_ms();
+    bool leaves = !monitor->lingering;
+
+    if (leaves)
+        leave(monitor);
+    monitor->lingering = true;
+    monitor->done = true;
+    for (struct client *client = monitor->clients; client != NULL; client = client->next) {
+        bool reads = (client->attached != 0 || client->is_cut) && now - client->progress_ms < LINGER_MS;
+
+        if (!reads || client_is_flushed(client))
+            client->dead = true;
+        else
+            monitor->done = false;
+    }
+    if (leaves)
+        settle(monitor); /* the others are told at once */
 }
 
 static void meet_deadlines(struct monitor *monitor)
@@ -235,8 +275,8 @@ static void meet_deadlines(struct monitor *monitor)
 
     if (monitor->restart_at != 0 && now >= monitor->restart_at)
         container_restart(monitor);
-    if (monitor->finishing && (all_flushed(monitor) || now >= monitor->finish_until))
-        monitor->done = true;
+    if (monitor->finishing && (monitor->lingering || all_is_told(monitor) || now >= monitor->finish_until))
+        linger(monitor);
 }
 
 /* Milliseconds to sleep; -1: until something happens. */
@@ -244,12 +284,14 @@ static int patience(const struct monitor *monitor)
 {
     uint64_t now = clock_monotonic_ms(), until = 0;
 
+    if (monitor->lingering)
+        return LOOK_MS;
     if (monitor->finishing)
         until = monitor->finish_until;
     else if (monitor->restart_at != 0)
         until = monitor->restart_at;
-    if (monitor->throttled && (until == 0 || until > now + CLIENT_STALL_MS))
-        until = now + CLIENT_STALL_MS;
+    if (monitor->throttled && (until == 0 || until > now + LOOK_MS))
+        until = now + LOOK_MS;
     if (monitor->record.log_lost_entries != atomic_load(&monitor->log.lost_entries) &&
         (until == 0 || until > monitor->account_at))
         until = monitor->account_at;

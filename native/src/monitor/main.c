@@ -75,6 +75,11 @@ static int prepare(struct monitor *monitor, struct wherry_error *err)
     monitor->state_dir = open(monitor->options.state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (monitor->state_dir < 0)
         return wherry_error_set(err, errno, "state directory %s", monitor->options.state_dir);
+    monitor->backlog_dir = monitor->options.backlog_dir == NULL
+                               ? monitor->state_dir
+                               : open(monitor->options.backlog_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (monitor->backlog_dir < 0)
+        return wherry_error_set(err, errno, "backlog directory %s", monitor->options.backlog_dir);
     if (chdir("/") < 0)
         return wherry_error_set(err, errno, "/");
     ret = monitor_open(monitor, err);

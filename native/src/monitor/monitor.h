@@ -18,6 +18,7 @@
 struct monitor {
     struct monitor_options options;
     int state_dir;
+    int backlog_dir;
     int epoll;
     struct source listener, signals, output, error, input, log_room;
     struct client *clients;
@@ -31,6 +32,7 @@ struct monitor {
     bool stopping;          /* a person stops it: no restart follows */
     bool throttled;         /* the container's output waits for a slow client */
     bool finishing;         /* nothing follows but to flush and to end */
+    bool lingering;         /* all is told; who attached still reads what the container wrote */
     bool done;
     uint64_t started_ms;
     uint64_t restart_at; /* deadlines in ms of clock_monotonic_ms; 0: none */

@@ -1,12 +1,15 @@
 /* See options.h. */
 #include "monitor/options.h"
 
+#include "monitor/backlog.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LOG_BUFFER_DEFAULT (1024 * 1024)
+#define BACKLOG_LEAST (1024 * 1024)
 #define FACILITY_DAEMON 3
 #define FACILITY_MAX 23
 
@@ -33,6 +36,8 @@ enum option_value {
     OPTION_STDIN,
     OPTION_STDIN_ONCE,
     OPTION_SYSTEMD_CGROUP,
+    OPTION_BACKLOG_DIR,
+    OPTION_BACKLOG_MAX,
     OPTION_EXEC,
     OPTION_EXEC_ID,
     OPTION_READY_FD,
@@ -61,6 +66,8 @@ static const struct option OPTIONS[] = {
     {"stdin", no_argument, NULL, OPTION_STDIN},
     {"stdin-once", no_argument, NULL, OPTION_STDIN_ONCE},
     {"systemd-cgroup", no_argument, NULL, OPTION_SYSTEMD_CGROUP},
+    {"backlog-dir", required_argument, NULL, OPTION_BACKLOG_DIR},
+    {"backlog-max", required_argument, NULL, OPTION_BACKLOG_MAX},
     {"exec", required_argument, NULL, OPTION_EXEC},
     {"exec-id", required_argument, NULL, OPTION_EXEC_ID},
     {"ready-fd", required_argument, NULL, OPTION_READY_FD},
@@ -160,6 +167,8 @@ static const char **text_of(int option, struct monitor_options *options)
         return &options->log.address;
     case OPTION_LOG_TAG:
         return &options->log.tag;
+    case OPTION_BACKLOG_DIR:
+        return &options->backlog_dir;
     case OPTION_EXEC:
         return &options->exec_process;
     case OPTION_EXEC_ID:
@@ -209,6 +218,8 @@ static int parse_one(int option, char *value, struct monitor_options *options, s
     switch (option) {
     case OPTION_RESTART:
         return restart_policy_parse(value, &options->restart, err);
+    case OPTION_BACKLOG_MAX:
+        return parse_number("backlog-max", value, BACKLOG_LEAST, &options->backlog_max, err);
     case OPTION_READY_FD:
         ret = parse_number("ready-fd", value, 3, &number, err);
         options->ready_fd = (int)number;
@@ -255,6 +266,7 @@ int monitor_options_parse(int argc, char **argv, struct monitor_options *options
                 .format = "",
                 .tag = "",
                 .facility = FACILITY_DAEMON},
+        .backlog_max = BACKLOG_FILE_DEFAULT,
         .ready_fd = -1,
     };
     opterr = 0;

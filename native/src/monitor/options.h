@@ -22,7 +22,9 @@ struct monitor_options {
     bool systemd_cgroup;
     const char *exec_process; /* process.json of a further process; NULL: the monitor of a container */
     const char *exec_id;
-    int ready_fd; /* -1: nobody waits for an answer */
+    const char *backlog_dir; /* NULL: the state directory */
+    int64_t backlog_max;     /* bytes on disk for one slow client */
+    int ready_fd;            /* -1: nobody waits for an answer */
 };
 
 /* Reads the command line. The strings stay the caller's; the list of the log's attributes is never freed. */

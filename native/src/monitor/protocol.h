@@ -24,6 +24,7 @@ enum frame_type {
     FRAME_ERROR = 14,
     FRAME_QUIT = 15,
     FRAME_ROTATE = 16,
+    FRAME_CUT = 17,
 };
 
 #define FRAME_HEADER 8

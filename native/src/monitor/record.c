@@ -59,14 +59,15 @@ size_t record_render(const struct record *record, const char *id, char text[RECO
     render_number(pid, sizeof(pid), (int)record->pid, record->pid > 0);
     render_number(code, sizeof(code), record->exit_code, record->exit_code >= 0);
     render_number(signal, sizeof(signal), record->signal, record->signal > 0);
-    written =
-        snprintf(text, RECORD_TEXT_MAX,
-                 "{\"id\":\"%.256s\",\"status\":\"%s\",\"monitor_pid\":%d,\"monitor_start\":%llu,\"pid\":%s,"
-                 "\"started_at\":%s,\"finished_at\":%s,\"exit_code\":%s,\"signal\":%s,\"oom_killed\":%s,"
-                 "\"restart_count\":%u,\"log_lost_entries\":%llu,\"log_lost_bytes\":%llu,\"error\":\"%s\"}",
-                 id, STATUS_NAMES[record->status], (int)getpid(), (unsigned long long)process_start_ticks(getpid()),
-                 pid, started, finished, code, signal, record->oom_killed ? "true" : "false", record->restart_count,
-                 (unsigned long long)record->log_lost_entries, (unsigned long long)record->log_lost_bytes, error);
+    written = snprintf(
+        text, RECORD_TEXT_MAX,
+        "{\"id\":\"%.256s\",\"status\":\"%s\",\"monitor_pid\":%d,\"monitor_start\":%llu,\"pid\":%s,"
+        "\"started_at\":%s,\"finished_at\":%s,\"exit_code\":%s,\"signal\":%s,\"oom_killed\":%s,"
+        "\"restart_count\":%u,\"log_lost_entries\":%llu,\"log_lost_bytes\":%llu,\"clients_cut\":%u,\"error\":\"%s\"}",
+        id, STATUS_NAMES[record->status], (int)getpid(), (unsigned long long)process_start_ticks(getpid()), pid,
+        started, finished, code, signal, record->oom_killed ? "true" : "false", record->restart_count,
+        (unsigned long long)record->log_lost_entries, (unsigned long long)record->log_lost_bytes, record->clients_cut,
+        error);
     return (size_t)written;
 }
 

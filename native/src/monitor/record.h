@@ -25,6 +25,7 @@ struct record {
     uint32_t restart_count;
     uint64_t log_lost_entries; /* of all runs */
     uint64_t log_lost_bytes;
+    uint32_t clients_cut; /* slow clients that were cut off */
     char error[RECORD_ERROR_MAX];
 };
 

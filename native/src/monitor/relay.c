@@ -94,20 +94,29 @@ void relay_unwatch(struct monitor *monitor)
     monitor->output.fd = monitor->error.fd = monitor->input.fd = -1;
 }
 
-/* Whether some client has more waiting than it should; one that stands still for too long is cut off. */
+/* Whether the container's output waits for this client; client.h says for which, and who is cut off. */
+static bool holds(const struct monitor *monitor, struct client *client, uint64_t now)
+{
+    if (client->dead || client->is_cut || !backlog_is_full(&client->out))
+        return false;
+    if (client->attached != 0 && monitor->options.exec_process != NULL)
+        return true;
+    if (client->attached == 0 || !client->is_owner)
+        client_cut(client, "the container does not wait for those who look on");
+    else if (now - client->progress_ms >= CLIENT_STALL_MS)
+        client_cut(client, "it has taken nothing for too long");
+    else
+        return true;
+    return false;
+}
+
 void relay_throttle(struct monitor *monitor)
 {
     uint64_t now = clock_monotonic_ms();
     bool full = !monitor_log_has_room(&monitor->log);
 
-    for (struct client *client = monitor->clients; client != NULL; client = client->next) {
-        if (client->dead || client->out_length < CLIENT_QUEUE_MAX)
-            continue;
-        if (now - client->progress_ms >= CLIENT_STALL_MS)
-            client->dead = true;
-        else
-            full = true;
-    }
+    for (struct client *client = monitor->clients; client != NULL; client = client->next)
+        full |= holds(monitor, client, now);
     if (full == monitor->throttled)
         return;
     monitor->throttled = full;
@@ -136,18 +145,31 @@ void relay_publish(struct monitor *monitor)
             client_send(client, FRAME_STATE, text, length);
 }
 
+/* Once for each client that was cut off, wherever that happened. */
+static bool count_cut(struct monitor *monitor)
+{
+    uint32_t before = monitor->record.clients_cut;
+
+    for (struct client *client = monitor->clients; client != NULL; client = client->next)
+        if (client->is_cut && !client->is_counted) {
+            client->is_counted = true;
+            monitor->record.clients_cut++;
+        }
+    return monitor->record.clients_cut != before;
+}
+
 /* A log that loses entries loses many: one report a second tells of them. */
 void relay_account(struct monitor *monitor)
 {
-    uint64_t lost = atomic_load(&monitor->log.lost_entries), now;
+    uint64_t lost = atomic_load(&monitor->log.lost_entries), now = clock_monotonic_ms();
+    bool news = count_cut(monitor);
 
-    if (lost == monitor->record.log_lost_entries)
-        return;
-    now = clock_monotonic_ms();
-    if (now < monitor->account_at && !monitor->done)
-        return;
-    monitor->account_at = now + ACCOUNT_MS;
-    monitor->record.log_lost_entries = lost;
-    monitor->record.log_lost_bytes = atomic_load(&monitor->log.lost_bytes);
-    relay_publish(monitor);
+    if (lost != monitor->record.log_lost_entries && (now >= monitor->account_at || monitor->done)) {
+        monitor->account_at = now + ACCOUNT_MS;
+        monitor->record.log_lost_entries = lost;
+        monitor->record.log_lost_bytes = atomic_load(&monitor->log.lost_bytes);
+        news = true;
+    }
+    if (news)
+        relay_publish(monitor);
 }

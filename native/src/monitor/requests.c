@@ -15,8 +15,9 @@ static void reply(struct client *client, int result, const struct wherry_error *
         client_send(client, FRAME_OK, NULL, 0);
 }
 
-static void attach(struct client *client, const uint8_t *payload, uint32_t length)
+static void attach(const struct monitor *monitor, struct client *client, const uint8_t *payload, uint32_t length)
 {
+    client->is_owner = !monitor->started && !monitor->finishing;
     client->attached = length > 0 ? payload[0] : 0;
     client_send(client, FRAME_ATTACHED, NULL, 0);
 }
@@ -133,7 +134,7 @@ static bool dispatch(struct monitor *monitor, struct client *client)
         resize(monitor, payload, length);
         return true;
     case FRAME_ATTACH:
-        attach(client, payload, length);
+        attach(monitor, client, payload, length);
         return true;
     case FRAME_SUBSCRIBE:
         client->subscribed = true;
