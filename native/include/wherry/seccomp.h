@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct json_object;
+struct seccomp_data;
 
 struct wherry_seccomp {
     struct sock_filter *filter;    /* NULL: no filter */
@@ -44,8 +45,11 @@ bool wherry_seccomp_listens(const struct wherry_seccomp *seccomp);
  * none. */
 int wherry_seccomp_install(const struct wherry_seccomp *seccomp);
 
-/* What the filter answers to a system call of this program's own architecture with these arguments: SECCOMP_RET_*. A
- * filter of length 0 allows all; one with instructions that libseccomp does not make kills. */
+/* What the filter answers to a system call: SECCOMP_RET_*. A filter of length 0 allows all; one with instructions that
+ * libseccomp does not make kills. */
+uint32_t wherry_seccomp_answer(const struct wherry_seccomp *seccomp, const struct seccomp_data *call);
+
+/* The same for a call of this program's own architecture. */
 uint32_t wherry_seccomp_evaluate(const struct wherry_seccomp *seccomp, int number, const uint64_t arguments[6]);
 
 void wherry_seccomp_free(struct wherry_seccomp *seccomp);

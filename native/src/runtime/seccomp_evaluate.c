@@ -30,23 +30,21 @@ static bool compare(uint16_t code, uint32_t left, uint32_t right)
     }
 }
 
-uint32_t wherry_seccomp_evaluate(const struct wherry_seccomp *seccomp, int number, const uint64_t arguments[6])
+uint32_t wherry_seccomp_answer(const struct wherry_seccomp *seccomp, const struct seccomp_data *call)
 {
-    struct seccomp_data data = {.nr = number, .arch = OWN_ARCHITECTURE};
     uint32_t accumulator = 0;
 
     if (seccomp->length == 0)
         return SECCOMP_RET_ALLOW;
-    memcpy(data.args, arguments, sizeof(data.args));
     /* Jumps go forward only, so that this ends. */
     for (size_t at = 0; at < seccomp->length; at++) {
         const struct sock_filter *instruction = &seccomp->filter[at];
 
         switch (instruction->code) {
         case BPF_LD | BPF_W | BPF_ABS:
-            if (instruction->k > sizeof(data) - sizeof(accumulator))
+            if (instruction->k > sizeof(*call) - sizeof(accumulator))
                 return SECCOMP_RET_KILL_PROCESS;
-            memcpy(&accumulator, (const char *)&data + instruction->k, sizeof(accumulator));
+            memcpy(&accumulator, (const char *)call + instruction->k, sizeof(accumulator));
             break;
         case BPF_ALU | BPF_AND | BPF_K:
             accumulator &= instruction->k;
@@ -67,4 +65,12 @@ uint32_t wherry_seccomp_evaluate(const struct wherry_seccomp *seccomp, int numbe
         }
     }
     return SECCOMP_RET_KILL_PROCESS;
+}
+
+uint32_t wherry_seccomp_evaluate(const struct wherry_seccomp *seccomp, int number, const uint64_t arguments[6])
+{
+    struct seccomp_data call = {.nr = number, .arch = OWN_ARCHITECTURE};
+
+    memcpy(call.args, arguments, sizeof(call.args));
+    return wherry_seccomp_answer(seccomp, &call);
 }
