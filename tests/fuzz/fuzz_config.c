@@ -32,12 +32,6 @@ static void must_be_sound(const struct wherry_spec *spec)
     for (size_t i = 0; i < spec->mount_count; i++)
         if (spec->mounts[i].destination == NULL || spec->mounts[i].destination[0] != '/')
             abort();
-    for (size_t i = 0; i < spec->masked_count; i++)
-        if (spec->masked_paths[i][0] != '/')
-            abort();
-    for (size_t i = 0; i < spec->readonly_count; i++)
-        if (spec->readonly_paths[i][0] != '/')
-            abort();
 }
 
 static void use(const struct wherry_spec *spec)

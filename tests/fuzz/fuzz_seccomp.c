@@ -31,12 +31,12 @@ static bool compile_plainly(struct json_object *profile, struct wherry_seccomp *
     uint32_t action = 0;
     unsigned flags = 0;
     struct stat status;
-    bool good = false;
+    bool good = false, notifies = false;
 
     if (seccomp_rules_default(profile, &action, &err) < 0 || (context = seccomp_init(action)) == NULL)
         return false;
     if (seccomp_rules_architectures(profile, context, &err) >= 0 && seccomp_rules_flags(profile, &flags, &err) >= 0 &&
-        seccomp_rules_syscalls(profile, action, context, &err) >= 0 &&
+        seccomp_rules_syscalls(profile, action, context, &notifies, &err) >= 0 &&
         seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2) >= 0 && seccomp_export_bpf(context, fd) == 0 &&
         fstat(fd, &status) == 0) {
         out->filter = malloc((size_t)status.st_size);
@@ -62,8 +62,8 @@ static void compare(const struct wherry_seccomp *one, const struct wherry_seccom
 static void compare_all(const struct wherry_seccomp *one, const struct wherry_seccomp *other, const uint8_t *data,
                         size_t size)
 {
-    static const uint32_t architectures[] = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM,
-                                             0, UINT32_MAX};
+    static const uint32_t architectures[] = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM, 0,
+                                             UINT32_MAX};
     struct seccomp_data call = {0};
 
     for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++) {

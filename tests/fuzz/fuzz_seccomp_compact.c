@@ -19,7 +19,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const uint32_t constants[] = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, 0x40000000, 0x3fffffff, 0, 1, 59, 435,
-                                     UINT32_MAX, 0x7e020000};
+                                     UINT32_MAX,        0x7e020000};
 static const uint32_t answers[] = {SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | 1, SECCOMP_RET_ERRNO | 38,
                                    SECCOMP_RET_KILL_PROCESS, SECCOMP_RET_LOG};
 

@@ -56,10 +56,13 @@ static void free_gzip(struct wherry_decoder *decoder)
     free(gzip);
 }
 
-int wherry_decoder_next_gzip_member(struct wherry_decoder_io *io, struct wherry_error *err)
+int wherry_decoder_next_gzip_member(struct wherry_decoder *decoder, struct wherry_decoder_io *io,
+                                    struct wherry_error *err)
 {
-    if (io->in[0] == 0x1f)
+    if (io->in[0] == 0x1f && !decoder->padded)
         return 1;
+    /* Remembered: whether a member may follow must not depend on where the input happens to be cut into pieces. */
+    decoder->padded = true;
     while (io->in_length > 0 && io->in[0] == 0) {
         io->in++;
         io->in_length--;
@@ -74,7 +77,7 @@ static int step_gzip(struct wherry_decoder *decoder, struct wherry_decoder_io *i
     int ret;
 
     if (decoder->whole && io->in_length > 0) {
-        ret = wherry_decoder_next_gzip_member(io, err);
+        ret = wherry_decoder_next_gzip_member(decoder, io, err);
         if (ret <= 0)
             return ret;
         inflateReset(zlib);

@@ -21,7 +21,8 @@ struct wherry_decoder {
     /* Moves `io` on by what it consumed and produced. Negative on failure. */
     int (*step)(struct wherry_decoder *decoder, struct wherry_decoder_io *io, struct wherry_error *err);
     void (*free)(struct wherry_decoder *decoder);
-    bool whole; /* nothing of a member is outstanding: the stream may end here */
+    bool whole;  /* nothing of a member is outstanding: the stream may end here */
+    bool padded; /* zeros have followed a member of gzip: nothing else may any more */
 };
 
 /* `magic` is the start of the stream, at least 6 bytes unless it is shorter. */
@@ -35,4 +36,5 @@ struct wherry_decoder *wherry_decoder_gzip(struct wherry_error *err);
 struct wherry_decoder *wherry_decoder_isal(void);
 
 /* Between two members of gzip: true when there is another; zeros up to the end of the stream are padding (gzip(1)). */
-int wherry_decoder_next_gzip_member(struct wherry_decoder_io *io, struct wherry_error *err);
+int wherry_decoder_next_gzip_member(struct wherry_decoder *decoder, struct wherry_decoder_io *io,
+                                    struct wherry_error *err);

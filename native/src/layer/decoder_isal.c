@@ -38,7 +38,7 @@ static int step_isal(struct wherry_decoder *decoder, struct wherry_decoder_io *i
     int ret;
 
     if (decoder->whole && io->in_length > 0) {
-        ret = wherry_decoder_next_gzip_member(io, err);
+        ret = wherry_decoder_next_gzip_member(decoder, io, err);
         if (ret <= 0)
             return ret;
         isal->call.reset(state);

@@ -207,7 +207,8 @@ int wherry_container_save(const struct wherry_container *container, struct wherr
     json_object_object_add(record, "namespaces", json_object_new_int64(container->namespaces));
     json_object_object_add(record, "hooks", json_object_new_int64(container->hooks));
     json_object_object_add(record, "ready", json_object_new_boolean(container->ready));
-    json_object_object_add(record, "cgroup", wherry_cgroup_save(&container->cgroup));
+    if (container->cgroup.layout != WHERRY_CGROUP_NONE)
+        json_object_object_add(record, "cgroup", wherry_cgroup_save(&container->cgroup));
     text = json_object_to_json_string_length(record, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
     if (text == NULL)
         return wherry_error_set(err, ENOMEM, "%s", STATE_FILE);
