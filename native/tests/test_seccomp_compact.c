@@ -90,10 +90,10 @@ static int compare_all(const struct program *before)
     seccomp_compact(after.code, &after.length);
     CHECK(after.length <= before->length);
     for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++) {
-        for (uint32_t number = 0; number < 1024; number++) {
+        for (uint32_t number = 0; number < 460; number++) {
             compare_number(before, &after, architectures[i], number);
             compare_number(before, &after, architectures[i], 0x40000000 + number);
-            compare_number(before, &after, architectures[i], 0x3ffffe00 + number);
+            compare_number(before, &after, architectures[i], 0x3fffff00 + number);
             compare_number(before, &after, architectures[i], UINT32_MAX - number);
         }
     }
@@ -150,7 +150,7 @@ static void whatever_the_profile_the_answers_stay(void)
     static struct program before;
 
     srand(1);
-    for (int round = 0; round < 40; round++) {
+    for (int round = 0; round < 12; round++) {
         scmp_filter_ctx context = begin(actions[rand() % 6], 1 + (unsigned)round % 2);
         int rules = rand() % 120;
 

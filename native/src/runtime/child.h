@@ -6,19 +6,21 @@
  */
 #pragma once
 
+#include "message.h"
 #include "plan.h"
 
 struct wherry_child {
     const struct wherry_plan *plan;
-    int sync_fd;          /* to the runtime; close-on-exec */
-    int root_fd;          /* the container's root, -1 until it is attached */
-    int proc_fd;          /* the root of a procfs of the container's pid namespace, -1 until there is one */
-    int sys_fd;           /* the root of the sysfs that the container has at /sys, -1 until there is one */
-    bool proc_is_at_proc; /* the container has that procfs at /proc */
-    int null_fd;          /* the host's /dev/null, once it is needed */
-    int empty_fd;         /* an attached, empty, read-only directory for masks, once it is needed */
-    pid_t pid;            /* as the host sees it; known when admitted */
-    bool cwd_pending;     /* the working directory was refused to root and is tried again as the user */
+    int sync_fd;                      /* to the runtime; close-on-exec */
+    int root_fd;                      /* the container's root, -1 until it is attached */
+    int proc_fd;                      /* the root of a procfs of the container's pid namespace, -1 until there is one */
+    int sys_fd;                       /* the root of the sysfs that the container has at /sys, -1 until there is one */
+    bool proc_is_at_proc;             /* the container has that procfs at /proc */
+    int null_fd;                      /* the host's /dev/null, once it is needed */
+    int empty_fd;                     /* an attached, empty, read-only directory for masks, once it is needed */
+    pid_t pid;                        /* as the host sees it; known when admitted */
+    struct wherry_message_fds groups; /* its control groups, received when admitted */
+    bool cwd_pending;                 /* the working directory was refused to root and is tried again as the user */
     char program[4096];
     char home[4096];
 };
@@ -62,7 +64,8 @@ void wherry_child_run(const struct wherry_plan *plan, int sync_fd) __attribute__
 /* child_namespaces.c */
 wherry_step wherry_child_await_admission;      /* no subject */
 wherry_step wherry_child_become_root;          /* no subject: in a user namespace, take the IDs that are mapped to 0 */
-wherry_step wherry_child_enter_cgroup;         /* no subject: the plan's cgroup descriptors */
+wherry_step wherry_child_enter_cgroup;         /* no subject: through what came with the admission */
+wherry_step wherry_child_make_namespaces;      /* int: CLONE_NEW* */
 wherry_step wherry_child_new_cgroup_namespace; /* no subject */
 wherry_step wherry_child_join_mount_namespace; /* const char *path */
 wherry_step wherry_child_join_container;       /* const int *flags, of plan->pidfd */

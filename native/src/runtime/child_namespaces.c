@@ -14,7 +14,7 @@
 int wherry_child_await_admission(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
     struct wherry_message message;
-    int got = wherry_message_receive(child->sync_fd, &message);
+    int got = wherry_message_receive_fds(child->sync_fd, &message, &child->groups);
 
     (void)subject;
     if (got <= 0)
@@ -45,10 +45,21 @@ int wherry_child_become_root(struct wherry_child *child, const void *subject, st
 
 int wherry_child_enter_cgroup(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
-    int result = wherry_cgroup_attach_self(child->plan->cgroup_fds, child->plan->cgroup_fd_count);
+    int result = wherry_cgroup_attach_self(child->groups.fds, child->groups.count);
 
     (void)subject;
+    for (size_t i = 0; i < child->groups.count; i++)
+        close(child->groups.fds[i]);
+    child->groups.count = 0;
     return result < 0 ? wherry_error_set(err, -result, "enter the container's cgroups") : 0;
+}
+
+int wherry_child_make_namespaces(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    const int *flags = subject;
+
+    (void)child;
+    return unshare(*flags) < 0 ? wherry_error_set(err, errno, "make namespaces") : 0;
 }
 
 int wherry_child_new_cgroup_namespace(struct wherry_child *child, const void *subject, struct wherry_error *err)

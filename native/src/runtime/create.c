@@ -110,7 +110,15 @@ static int make_cgroup(struct creation *creation, struct wherry_error *err)
         return -1;
     creation->has_cgroup = true;
     creation->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
-    return wherry_cgroup_attach_prepare(cgroup, creation->plan.cgroup_fds, &creation->plan.cgroup_fd_count, err);
+    return wherry_cgroup_attach_prepare(cgroup, creation->launch.groups.fds, &creation->launch.groups.count, err);
+}
+
+/* On v2 the process is born in its group, and without a cgroup namespace the group's directory is one of the mounts.
+ * Otherwise the groups, nine directories on v1, are made while the process makes its namespaces and mounts. */
+static bool is_cgroup_first(const struct creation *creation)
+{
+    return creation->container.cgroup.layout == WHERRY_CGROUP_V2 ||
+           wherry_spec_namespace(&creation->spec, CLONE_NEWCGROUP) == NULL;
 }
 
 /* Everything that has to be there before the process is made. */
@@ -124,7 +132,9 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
         return -1;
     creation->reserved = true;
     if (prepare_identity(creation, err) < 0 || fill_record(creation, err) < 0 ||
-        keep_configuration(creation, err) < 0 || place_cgroup(creation, err) < 0 || make_cgroup(creation, err) < 0)
+        keep_configuration(creation, err) < 0 || place_cgroup(creation, err) < 0)
+        return -1;
+    if (is_cgroup_first(creation) && make_cgroup(creation, err) < 0)
         return -1;
     if (wait_for_start && make_fifo(creation, err) < 0)
         return -1;
@@ -161,12 +171,14 @@ static int clone_child(struct creation *creation, struct wherry_error *err)
     return result;
 }
 
-/* What is done to the child from outside, while it waits. */
+/* What is done for the child from outside, until it waits for it. */
 static int admit_child(struct creation *creation, struct wherry_error *err)
 {
     struct wherry_container *container = &creation->container;
     const struct wherry_namespace *user = wherry_spec_namespace(&creation->spec, CLONE_NEWUSER);
 
+    if (!creation->has_cgroup && make_cgroup(creation, err) < 0)
+        return -1;
     container->pid = creation->launch.pid;
     container->pid_start = wherry_process_start_time(container->pid);
     if (user != NULL && user->path == NULL &&
@@ -178,7 +190,7 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
     if (creation->spec.net_device_count > 0 &&
         wherry_network_devices_move(&creation->spec, container->pid, &creation->network_devices, err) < 0)
         return -1;
-    /* Recorded before it does anything: from its "created" on it lives without this process, whatever becomes of it. */
+    /* Recorded before it is let go: from its "created" on it lives without this process, whatever becomes of it. */
     if (wherry_container_save(container, err) < 0)
         return -1;
     return wherry_launch_admit(&creation->launch, err);

@@ -95,13 +95,10 @@ static int read_process(struct execution *execution, struct json_object *object,
 static int prepare(struct execution *execution, struct wherry_error *err)
 {
     const struct wherry_launch_options *options = execution->options;
-    struct wherry_cgroup *cgroup = &execution->container.cgroup;
     struct wherry_plan *plan = &execution->plan;
 
     execution->launch.plan = plan;
-    execution->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
-    if (wherry_cgroup_attach_prepare(cgroup, plan->cgroup_fds, &plan->cgroup_fd_count, err) < 0)
-        return -1;
+    execution->launch.cgroup_fd = wherry_cgroup_v2_fd(&execution->container.cgroup);
     if (wherry_launch_open_console(options, &plan->console_socket, err) < 0)
         return -1;
     plan->preserved_fds = options->preserved_fds;
@@ -154,7 +151,9 @@ static int admit(struct execution *execution, struct wherry_error *err)
 
     if (result < 0)
         return wherry_error_set(err, -result, "ask for credentials");
-    if (wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 || wherry_launch_admit(launch, err) < 0)
+    if (wherry_cgroup_attach_prepare(&execution->container.cgroup, launch->groups.fds, &launch->groups.count, err) <
+            0 ||
+        wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 || wherry_launch_admit(launch, err) < 0)
         return -1;
     return execution->plan.birth == WHERRY_BIRTH_BY_CLONE ? 0 : wherry_launch_follow(launch, err);
 }

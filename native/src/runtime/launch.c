@@ -85,11 +85,21 @@ static void end_carrier_of_the_dead(struct wherry_launch *launch)
         wherry_launch_end_carrier(launch);
 }
 
+static void close_groups(struct wherry_launch *launch)
+{
+    for (size_t i = 0; i < launch->groups.count; i++)
+        close(launch->groups.fds[i]);
+    launch->groups.count = 0;
+}
+
 int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err)
 {
-    int result = wherry_message_send(launch->sync_fd, WHERRY_MESSAGE_ADMITTED, launch->pid, NULL);
+    int result = wherry_message_send_fds(launch->sync_fd, WHERRY_MESSAGE_ADMITTED, launch->pid, &launch->groups);
 
-    return result < 0 ? wherry_error_set(err, -result, "admit the container's process") : 0;
+    close_groups(launch);
+    return result < 0 && result != -EPIPE && result != -ECONNRESET
+               ? wherry_error_set(err, -result, "admit the container's process")
+               : 0;
 }
 
 int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *message, struct wherry_error *err)
@@ -215,6 +225,7 @@ int wherry_launch_expect_created(struct wherry_launch *launch, struct wherry_err
 void wherry_launch_abort(struct wherry_launch *launch)
 {
     wherry_launch_end_carrier(launch);
+    close_groups(launch);
     /* Before the conversation ends: what the child would have to say to that is of no interest. */
     if (launch->pid > 0) {
         kill(launch->pid, SIGKILL);

@@ -10,9 +10,10 @@
 
 struct wherry_launch {
     const struct wherry_plan *plan;
-    uint64_t flags; /* of clone3(2) */
-    int cgroup_fd;  /* for CLONE_INTO_CGROUP; -1: none */
-    int user_fd;    /* a user namespace to be born in; -1: none */
+    uint64_t flags;                   /* of clone3(2) */
+    int cgroup_fd;                    /* for CLONE_INTO_CGROUP; -1: none */
+    int user_fd;                      /* a user namespace to be born in; -1: none */
+    struct wherry_message_fds groups; /* by which the child enters its cgroups; handed over when it is admitted */
     pid_t pid;
     int sync_fd;   /* to the child; -1 before and after */
     pid_t carrier; /* brings the descriptor of the filter's listener; 0: none, or it has come */
@@ -41,7 +42,8 @@ int wherry_launch_receive_cloned(int sync_fd, pid_t *pid, struct wherry_error *e
 /* The child has another one be born in its place and ends: from here on that one is the child. */
 int wherry_launch_follow(struct wherry_launch *launch, struct wherry_error *err);
 
-/* Lets the child go on: whatever had to be done to it from outside is done. */
+/* Lets the child go on: whatever had to be done to it from outside is done. A child that has failed meanwhile is no
+ * error here: its message waits for wherry_launch_expect. */
 int wherry_launch_admit(struct wherry_launch *launch, struct wherry_error *err);
 
 /* The next message of the child, which has to be `expected`; a failure of the child becomes the error. With `expected`

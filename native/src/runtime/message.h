@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "wherry/cgroup.h"
 #include "wherry/error.h"
 
 #include <sys/types.h>
@@ -35,6 +36,15 @@ int wherry_message_send(int fd, enum wherry_message_kind kind, pid_t pid, const 
 /* The same with a descriptor. */
 int wherry_message_send_fd(int fd, enum wherry_message_kind kind, int passed);
 
+/* Descriptors that go with a message, as many as a container has control groups at most. */
+struct wherry_message_fds {
+    int fds[WHERRY_CGROUP_HIERARCHIES_MAX];
+    size_t count;
+};
+
+/* The same with descriptors, of which the reader gets copies. */
+int wherry_message_send_fds(int fd, enum wherry_message_kind kind, pid_t pid, const struct wherry_message_fds *fds);
+
 /* Sends `question` and waits for `answer`: 0, or -errno; -EPROTO when something else comes. Async-signal-safe. */
 int wherry_message_ask(int fd, enum wherry_message_kind question, enum wherry_message_kind answer);
 
@@ -47,3 +57,6 @@ int wherry_message_ask_for_senders(int fd);
 /* The same as wherry_message_receive, and the number of the sender as this process sees it: the kernel's word, which
  * the message's own `pid` is not. -EPROTO where it was not asked to tell. */
 int wherry_message_receive_from(int fd, struct wherry_message *message, pid_t *sender);
+
+/* The same of a message that may bring descriptors, which are the caller's to close. Async-signal-safe. */
+int wherry_message_receive_fds(int fd, struct wherry_message *message, struct wherry_message_fds *fds);

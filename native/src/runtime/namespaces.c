@@ -12,15 +12,30 @@
 #include <stdio.h>
 #include <string.h>
 
-int wherry_namespaces_clone_flags(const struct wherry_spec *spec)
+/* Those of the new namespaces that are among `wanted`. */
+static int new_flags(const struct wherry_spec *spec, int wanted)
 {
     int flags = 0;
 
     for (size_t i = 0; i < spec->namespace_count; i++) {
-        if (spec->namespaces[i].path == NULL && (spec->namespaces[i].flag & (CLONE_NEWCGROUP | CLONE_NEWTIME)) == 0)
-            flags |= spec->namespaces[i].flag;
+        if (spec->namespaces[i].path == NULL)
+            flags |= spec->namespaces[i].flag & wanted;
     }
     return flags;
+}
+
+int wherry_namespaces_own_flags(const struct wherry_spec *spec)
+{
+    /* They are to belong to the user namespace, which is there only with the process. */
+    if (wherry_spec_namespace(spec, CLONE_NEWUSER) != NULL)
+        return 0;
+    /* Network devices are moved to the process's namespace before it is admitted. */
+    return new_flags(spec, (spec->net_device_count > 0 ? 0 : CLONE_NEWNET) | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS);
+}
+
+int wherry_namespaces_clone_flags(const struct wherry_spec *spec)
+{
+    return new_flags(spec, ~(CLONE_NEWCGROUP | CLONE_NEWTIME)) & ~wherry_namespaces_own_flags(spec);
 }
 
 int wherry_namespaces_all_flags(const struct wherry_spec *spec)

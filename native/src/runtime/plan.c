@@ -150,8 +150,6 @@ void wherry_plan_free(struct wherry_plan *plan)
 {
     for (const struct wherry_planned_bind *bind = plan->binds; bind != NULL; bind = bind->next)
         close_fd(bind->tree);
-    for (size_t i = 0; i < plan->cgroup_fd_count; i++)
-        close_fd(plan->cgroup_fds[i]);
     close_fd(plan->root_tree);
     close_fd(plan->idmap_fd);
     close_fd(plan->start_fd);

@@ -74,8 +74,8 @@ struct wherry_plan {
     int start_fd;                       /* the FIFO on which `start` releases the process; -1: at once */
     int console_socket;                 /* where the terminal's master goes; -1: no terminal */
     int pidfd;                          /* exec: the container's process */
-    int cgroup_fds[WHERRY_CGROUP_HIERARCHIES_MAX];
-    size_t cgroup_fd_count;
+    int own_namespaces;                 /* CLONE_NEW* of those that the process makes itself */
+    bool admission;                     /* it is known where the process waits to be admitted */
     unsigned preserved_fds;
     enum wherry_birth birth;
     bool keep_keyring; /* the caller's session keyring is inherited */
@@ -100,6 +100,10 @@ int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_e
 int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process,
                             const struct wherry_execution_domain *domain, struct json_object *seccomp,
                             const char *cache_dir, struct wherry_error *err);
+
+/* Appends the wait for admission, and what can only be done then, unless that is in the plan already: the ID mappings
+ * are written, the process is on record, and it has been handed its control groups, which it enters. */
+void wherry_plan_push_admission(struct wherry_plan *plan, const struct wherry_spec *spec);
 
 /* Appends the steps that both end with: from standard streams to the program's being found, and, after what is peculiar
  * to one of them, the last ones up to exec. */

@@ -1,5 +1,6 @@
 /* The steps of a new container's process, in their order; see plan.h. */
 #include "child.h"
+#include "namespaces.h"
 #include "plan.h"
 #include "plan_mounts.h"
 
@@ -34,21 +35,33 @@ static bool has_own_dev(const struct wherry_spec *spec)
     return true;
 }
 
-static void push_namespaces(struct wherry_plan *plan, const struct wherry_spec *spec)
+void wherry_plan_push_admission(struct wherry_plan *plan, const struct wherry_spec *spec)
 {
     const struct wherry_namespace *cgroup = wherry_spec_namespace(spec, CLONE_NEWCGROUP);
 
-    /* Nothing is done before the runtime has written the ID mappings and knows the process by its number. */
+    if (plan->admission)
+        return;
+    plan->admission = true;
     wherry_plan_push(plan, wherry_child_await_admission, NULL);
     /* Through descriptors that the runtime has opened, before the IDs change. */
-    if (plan->cgroup_fd_count > 0)
-        wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
+    wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
     if (wherry_spec_namespace(spec, CLONE_NEWUSER) != NULL)
         wherry_plan_push(plan, wherry_child_become_root, NULL);
     /* The group that the process is in becomes the root of the namespace, cgroup_namespaces(7): after it has entered
      * its own. */
     if (cgroup != NULL && cgroup->path == NULL)
         wherry_plan_push(plan, wherry_child_new_cgroup_namespace, NULL);
+}
+
+static void push_namespaces(struct wherry_plan *plan, const struct wherry_spec *spec)
+{
+    /* In a user namespace the process is nobody until its ID mappings are written, and in another's mount namespace
+     * it does nothing that it could not be held to account for. */
+    if (wherry_spec_namespace(spec, CLONE_NEWUSER) != NULL || wherry_spec_namespace(spec, CLONE_NEWNS)->path != NULL)
+        wherry_plan_push_admission(plan, spec);
+    plan->own_namespaces = wherry_namespaces_own_flags(spec);
+    if (plan->own_namespaces != 0)
+        wherry_plan_push(plan, wherry_child_make_namespaces, &plan->own_namespaces);
     /* The caller's keys and terminal are not the container's (session keyring; TIOCSTI). The keyring belongs to the
      * user that the process is by now. */
     if (!plan->keep_keyring)
@@ -98,6 +111,8 @@ static int push_filesystem(struct wherry_plan *plan, const struct wherry_spec *s
     wherry_plan_push(plan, wherry_child_attach_root, spec);
     if (wherry_plan_push_mounts(plan, spec, cgroup, err) < 0)
         return -1;
+    /* At the latest: what is made from here on is subject to the container's device rules. */
+    wherry_plan_push_admission(plan, spec);
     push_devices(plan, spec);
     /* Needs the container's devpts, and gives it /dev/console. */
     if (plan->identity.process->terminal)

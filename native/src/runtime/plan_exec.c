@@ -68,8 +68,7 @@ int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_e
     wherry_plan_push(plan, wherry_child_await_admission, NULL);
     /* Through descriptors of the host's hierarchies, which are out of sight once the container's mounts are joined; and
      * before a cgroup namespace is joined that would not contain the place from which the process comes. */
-    if (plan->cgroup_fd_count > 0)
-        wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
+    wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
     /* In the cgroup, whose CPUs are the most that there can be. */
     if (push_affinity(plan, err) < 0)
         return -1;

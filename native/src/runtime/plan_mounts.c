@@ -235,6 +235,9 @@ static int push_mount(struct wherry_plan *plan, const struct wherry_spec *spec, 
         return copied < 0 ? copied : 0;
     if (mount->bind)
         return push_bind(plan, spec, mount, err);
+    /* A cgroup mount shows the group that the process is in, and what is copied into a tmpfs counts there. */
+    if (is_cgroup(mount) || mount->copy_up)
+        wherry_plan_push_admission(plan, spec);
     if (is_cgroup(mount))
         return wherry_plan_push_cgroup_mount(plan, spec, mount, cgroup, err);
     return wherry_plan_push_filesystem(plan, mount, host_path(spec, mount->type), err);
