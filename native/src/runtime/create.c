@@ -39,7 +39,7 @@ static int read_configuration(struct creation *creation, struct wherry_error *er
         return -1;
     if (!creation->spec.has_process)
         return wherry_error_set(err, 0, "%s/config.json: process: must be set", options->bundle);
-    return wherry_launch_check_console(options, creation->spec.process.terminal, err);
+    return wherry_launch_check_console(options, &creation->spec.process, err);
 }
 
 /* Capabilities, limits and the filter, which is kept beside the containers for the next one with the same profile. */

@@ -85,7 +85,7 @@ static int read_process(struct execution *execution, struct json_object *object,
         wherry_json_object(system, "linux", "seccomp", &seccomp, err) < 0 ||
         wherry_execution_domain_parse(system, &execution->arena, &execution->domain, err) < 0)
         return -1;
-    if (wherry_launch_check_console(execution->options, execution->process.terminal, err) < 0)
+    if (wherry_launch_check_console(execution->options, &execution->process, err) < 0)
         return -1;
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, execution->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");

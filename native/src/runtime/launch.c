@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -238,12 +239,21 @@ void wherry_launch_abort(struct wherry_launch *launch)
     launch->sync_fd = -1;
 }
 
-int wherry_launch_check_console(const struct wherry_launch_options *options, bool terminal, struct wherry_error *err)
+int wherry_launch_check_console(const struct wherry_launch_options *options, struct wherry_process *process,
+                                struct wherry_error *err)
 {
+    bool terminal = process->terminal;
+    struct winsize own;
+
     if (terminal && options->console_socket == NULL && options->console_fd <= 0)
         return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
     if (!terminal && options->console_socket != NULL)
         return wherry_error_set(err, 0, "cannot use console socket if runtime will not detach or allocate tty");
+    if (terminal && options->console_fd > 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &own) == 0) {
+        process->has_console_size = true;
+        process->rows = own.ws_row;
+        process->columns = own.ws_col;
+    }
     return 0;
 }
 

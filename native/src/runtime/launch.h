@@ -61,8 +61,10 @@ int wherry_launch_next(struct wherry_launch *launch, struct wherry_message *mess
 void wherry_launch_abort(struct wherry_launch *launch);
 
 /* Fails when the process has a terminal and the options do not say where it goes, or name a socket for one that it has
- * not. */
-int wherry_launch_check_console(const struct wherry_launch_options *options, bool terminal, struct wherry_error *err);
+ * not. A terminal that the runtime joins to its own has the size of that from the beginning: set later, the size of a
+ * quick program would be none, and a slow one would be interrupted (SIGWINCH). */
+int wherry_launch_check_console(const struct wherry_launch_options *options, struct wherry_process *process,
+                                struct wherry_error *err);
 
 /* The socket that a terminal's master is sent to, connected; -1 without an error when the options name none (0 is
  * returned). */
