@@ -315,7 +315,7 @@ static size_t emit_block(struct compaction *work, uint32_t architecture)
 
 static void emit_all(struct compaction *work)
 {
-    size_t blocks[ARCHITECTURES_MAX + 1], next;
+    size_t blocks[ARCHITECTURES_MAX + 1] = {0}, next;
 
     /* The first that is asked for, which is the machine's own, comes to lie next to the beginning. */
     for (size_t i = work->architecture_count + 1; i-- > 0;)
