@@ -15,7 +15,7 @@ from cffi import FFI
 HERE = Path(__file__).resolve().parent
 NATIVE = HERE.parent / "native"
 BUILD = NATIVE / "build"
-PROGRAMS = ("wherry-runtime", "wherry-monitor")
+PROGRAMS = ("wherry-runtime", "wherry-monitor", "wherry-init")
 
 # What agent/wherry/native.py calls; the meaning of each function stands in the header that declares it.
 DECLARATIONS = """

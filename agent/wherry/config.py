@@ -91,6 +91,8 @@ class Config:
     log_driver: str = "json-file"
     log_opts: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""
+    init: bool = False
+    init_path: str = ""
     no_new_privileges: bool = False
 
     @property

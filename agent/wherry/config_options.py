@@ -47,6 +47,13 @@ def _path(value: object) -> Path:
     return Path(os.path.normpath(Path(text).absolute()))
 
 
+def _init_path(value: object) -> str:
+    text = _text(value)
+    if text and not text.startswith("/"):
+        raise _Wrong("is not an absolute path", "the absolute path of a program, or nothing")
+    return text
+
+
 def _number(low: int, high: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
@@ -308,6 +315,8 @@ OPTIONS = (
     Option("log-driver", _choice(*LOG_DRIVERS), "log driver of containers: " + ", ".join(LOG_DRIVERS)),
     Option("log-opts", _texts, "option of the log driver, name=value", flag="log-opt", repeated=_pairs),
     Option("cgroup-parent", _text, "cgroup that containers' groups hang below"),
+    Option("init", _boolean, "containers run below an init process, which reaps and passes signals on"),
+    Option("init-path", _init_path, "that init process (default: wherry-init)"),
     Option("no-new-privileges", _boolean, "containers gain no privileges by set-user-ID programs"),
 )  # fmt: skip
 BY_KEY = {option.key: option for option in OPTIONS}
@@ -334,7 +343,6 @@ FIXED: Mapping[str, Fixed] = {
     "default-cgroupns-mode": Fixed(("private",), "private"),
     "seccomp-profile": Fixed(("builtin", ""), "builtin, or a profile for each container by --security-opt"),
     "selinux-enabled": Fixed((False,), "false"),
-    "init": Fixed((False,), "false: containers run without an init process"),
     "experimental": Fixed((False,), "false"),
     "raw-logs": Fixed((False,), "false"),
     "log-format": Fixed(("text",), "text"),
@@ -364,7 +372,6 @@ REFUSED: Mapping[str, str] = {
     "fixed-cidr-v6": "networks can have IPv6 subnets, the default bridge has none",
     "host-gateway-ip": "the gateway of the default bridge is used",
     "host-gateway-ips": "the gateway of the default bridge is used",
-    "init-path": "containers run without an init process",
     "ip-forward-no-drop": "forwarding policies of other tables are never changed",
     "max-concurrent-uploads": "the layers of a push go one after another",
     "metrics-addr": "no metrics are served",

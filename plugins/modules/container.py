@@ -303,7 +303,7 @@ options:
     default: ignore
   init:
     description:
-      - An init process in the container. V(true) is refused as long as the agent has none.
+      - Whether the command runs below an init process that reaps orphans and passes signals on to it.
     type: bool
   interactive:
     description:

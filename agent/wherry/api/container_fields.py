@@ -252,6 +252,7 @@ HOST_FIELDS = (
     Field("DnsSearch", "dns_search", j.texts, j.to_list),
     Field("ExtraHosts", "extra_hosts", j.texts, j.to_list_or_null),
     Field("GroupAdd", "group_add", j.texts, j.to_list_or_null),
+    Field("Init", "init", j.flag),
     Field("IpcMode", "ipc_mode", j.text),
     Field("Links", "links", j.texts, j.to_list_or_null),
     Field("OomScoreAdj", "oom_score_adj", j.number),

@@ -60,8 +60,6 @@ def parse_host_config(value: Any) -> HostConfig:
     """``HostConfig``, with every value that is not honoured refused by name."""
     body = j.spelled(j.mapping(value, "HostConfig"), HOST_KEYS)
     settled = {key: item for key, item in body.items() if item not in NEUTRAL_HOST_VALUES.get(key, ())}
-    if settled.get("Init"):
-        raise InvalidParameter("is not supported", field="HostConfig.Init", value="true")
     settled = dict(j.known_only(settled, HOST_KEYS, "HostConfig"))
     given = j.read_fields(HOST_FIELDS, settled, "HostConfig")
     host_config = HostConfig(**given)

@@ -180,7 +180,7 @@ def _engine(agent: Agent) -> dict[str, Any]:
         "LiveRestoreEnabled": True,
         "Runtimes": runtimes,
         "DefaultRuntime": config.default_runtime,
-        "InitBinary": "",
+        "InitBinary": "wherry-init",
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": ""},
         "InitCommit": {"ID": ""},

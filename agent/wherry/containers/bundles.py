@@ -128,6 +128,7 @@ def _inputs(
     context: Context, container: Container, who: identity.Identity, network: str, shared: Shared
 ) -> BundleInputs:
     host_config = container.host_config
+    pid = shared.pid or _own_or_host(host_config.pid_mode)
     owner = shared.network_of or container
     return BundleInputs(
         container=container,
@@ -135,7 +136,7 @@ def _inputs(
         identity=who,
         namespaces=JoinedNamespaces(
             network=network,
-            pid=shared.pid or _own_or_host(host_config.pid_mode),
+            pid=pid,
             ipc=shared.ipc or _own_or_host(host_config.ipc_mode),
             uts=_own_or_host(host_config.uts_mode),
             cgroup=_own_or_host(host_config.cgroupns_mode),
@@ -146,6 +147,8 @@ def _inputs(
         shm=shared.shm,
         hostname=owner.config.hostname or socket.gethostname(),
         swap_accounting=context.swap_accounting,
+        # Who joins other processes has their init already.
+        init=None if pid else context.init(host_config.init),
     )
 
 

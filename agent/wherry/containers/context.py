@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +71,17 @@ class Context:
         if name in (OWN_RUNTIME, *USUAL_NAMES):
             return native.program(OWN_RUNTIME)
         raise InvalidParameter(f"unknown or invalid runtime name: {name}")
+
+    def init(self, wanted: bool | None) -> Path | None:
+        """The program that is to be a container's first process, by what was asked for and what is configured."""
+        if wanted is False or (wanted is None and not self.config.init):
+            return None
+        if not self.config.init_path:
+            return native.program("wherry-init")
+        path = Path(self.config.init_path)
+        if not os.access(path, os.X_OK) or path.is_dir():
+            raise InvalidParameter("is not a program that can be run", field="init-path", value=str(path))
+        return path
 
     def cgroups_path(self, container_id: str, parent: str) -> str:
         """Below the given parent, the configured one or the instance's own group."""

@@ -220,6 +220,7 @@ class HostConfig:
     dns_options: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     extra_hosts: tuple[str, ...] = ()
+    init: bool | None = None
     group_add: tuple[str, ...] = ()
     ipc_mode: str = ""
     links: tuple[str, ...] = ()

@@ -66,7 +66,7 @@ BAD_CONTAINERS: list[tuple[dict[str, Any], str]] = [
     ({"labels": {"a": True}}, 'labels.a: "True": must be a string; put it in quotes'),
     ({"state": "running"}, 'state: "running": unknown choice; one of absent, present, started, stopped'),
     ({"state": "healthy"}, 'state: "healthy": is not supported yet: health checks are not run'),
-    ({"init": True}, 'init: "true": is not supported: an init process in the container'),
+    ({"init": "perhaps"}, 'init: "perhaps": must be true or false'),
     (
         {"volumes": ["pages"]},
         'volumes[0]: "pages": is not a volume; "/PATH", "VOLUME:/PATH[:MODE]" or "/HOST_PATH:/PATH[:MODE]"',

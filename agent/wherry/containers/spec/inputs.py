@@ -24,7 +24,8 @@ class JoinedNamespaces:
 @dataclass(frozen=True)
 class BundleInputs:
     """``files`` maps paths in the container (/etc/hosts, …) to files of the host; ``shm`` is a directory of the host to
-    share as /dev/shm, or ``None`` for a tmpfs of the container's own.
+    share as /dev/shm, or ``None`` for a tmpfs of the container's own; ``init`` is the program that becomes the first
+    process, or ``None`` where the command itself is.
     """
 
     container: Container
@@ -38,4 +39,5 @@ class BundleInputs:
     shm: Path | None = None
     hostname: str = ""
     swap_accounting: bool = True
+    init: Path | None = None
     link_environment: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from typing import Any
 from wherry.containers.model import MountPoint
 from wherry.containers.spec.inputs import BundleInputs
 from wherry.containers.spec.namespaces import HOST
+from wherry.containers.spec.process import INIT_PLACE
 
 Mount = dict[str, Any]
 
@@ -62,7 +63,10 @@ def _ipc_mounts(inputs: BundleInputs) -> list[Mount]:
 
 def _files(inputs: BundleInputs) -> list[Mount]:
     access = "ro" if inputs.container.host_config.readonly_rootfs else "rw"
-    return [_bind(place, str(file), ["rbind", "rprivate", access]) for place, file in inputs.files.items()]
+    files = [_bind(place, str(file), ["rbind", "rprivate", access]) for place, file in inputs.files.items()]
+    # Read-only: the program is the host's, and serves every container.
+    init = [_bind(INIT_PLACE, str(inputs.init), ["bind", "rprivate", "ro", "nosuid", "nodev"])] if inputs.init else []
+    return [*files, *init]
 
 
 def _asked_mount(mount: MountPoint) -> Mount:

@@ -13,6 +13,8 @@ from wherry.containers.spec import capabilities
 from wherry.containers.spec.inputs import BundleInputs
 from wherry.errors import InvalidParameter
 
+INIT_PLACE = "/sbin/docker-init"
+"""Where the init process is in a container, as in Docker."""
 UNLIMITED = (1 << 64) - 1
 RLIMIT_NAMES = frozenset(
     {
@@ -29,7 +31,7 @@ def build_process(inputs: BundleInputs, security: SecurityOptions, bounding: Seq
     process: dict[str, Any] = {
         "terminal": config.tty,
         "user": _user(inputs.identity),
-        "args": [container.path, *container.args],
+        "args": [*([INIT_PLACE, "--"] if inputs.init else []), container.path, *container.args],
         "env": process_environment(config, inputs.hostname, inputs.identity.home, inputs.link_environment),
         "cwd": config.working_dir or "/",
         "capabilities": capabilities.oci_sets(bounding, inputs.identity.uid),

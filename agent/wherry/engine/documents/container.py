@@ -137,8 +137,6 @@ def _declared(options: fields.Options) -> dict[str, Any]:
     file = options.get("env_file", fields.absolute_path)
     if file is not None:
         declared["env"] = _merged(values.environment_file(file, "env_file"), declared.get("env", ()))
-    if options.get("init", fields.flag):
-        raise InvalidParameter("is not supported: an init process in the container", field="init", value="true")
     return declared
 
 

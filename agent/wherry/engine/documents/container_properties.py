@@ -217,6 +217,7 @@ HOST = (
     in_host("dns", "dns_servers", fields.list_of(fields.address()), shape=Shape.LIST),
     in_host("extra_hosts", "etc_hosts", values.extra_hosts, shape=Shape.SET, canonical=values.canonical_hosts),
     in_host("group_add", "groups", fields.texts, shape=Shape.SET, canonical=set),
+    in_host("init", "init", fields.flag, canonical=bool, show=bool),
     in_host("ipc_mode", "ipc_mode", fields.filled),
     Property(
         "log_driver",
