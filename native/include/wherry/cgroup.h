@@ -115,5 +115,9 @@ int wherry_cgroup_remove_abandoned(struct wherry_cgroup *cg, struct wherry_error
 struct json_object *wherry_cgroup_save(const struct wherry_cgroup *cg);
 int wherry_cgroup_load(struct json_object *saved, struct wherry_cgroup *cg, struct wherry_error *err);
 
+/* Has `cg` mean groups below the container's own: "[CONTROLLER[,CONTROLLER]:]PATH", relative to them and never above.
+ * They are not made. */
+int wherry_cgroup_descend(struct wherry_cgroup *cg, const char *text, struct wherry_error *err);
+
 /* Gives back memory and descriptors; the directories stay. */
 void wherry_cgroup_free(struct wherry_cgroup *cg);

@@ -34,6 +34,7 @@ struct wherry_container {
     char *created; /* RFC 3339 */
     struct json_object *annotations;
     bool ready; /* the creation is complete */
+    bool idle;  /* its configuration has no process: it holds its namespaces and cannot be started */
     pid_t pid;  /* 0 until there is a process */
     uint64_t pid_start;
     int namespaces; /* CLONE_NEW* that its processes live in */

@@ -18,7 +18,11 @@ struct wherry_launch_options {
     const char *console_socket; /* the path of a socket that a terminal is sent to; NULL: none */
     int console_fd;             /* a connected socket for a terminal, if the process has one; 0: none */
     const char *pid_file;       /* NULL: none */
+    const char *pidfd_socket;   /* the path of a socket that a pidfd of the process is sent to; NULL: none */
+    const char *sub_cgroup;     /* exec: "[CONTROLLER[,CONTROLLER]:]PATH" below the container's group; NULL: itself */
+    bool ignore_paused;         /* exec: in a paused container too, where the process waits for resume */
     unsigned preserved_fds;     /* descriptors 3 to 3+n-1 are handed on */
+    unsigned listen_fds;        /* create, run: how many of them, from 3 on, are sockets of sd_listen_fds(3) */
     bool keep_keyring;          /* do not give the process a session keyring of its own */
 };
 

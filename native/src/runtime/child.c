@@ -31,7 +31,8 @@ void wherry_child_run(const struct wherry_plan *plan, int sync_fd)
         if (plan->operations[i].step(&child, plan->operations[i].subject, &err) >= 0)
             continue;
         wherry_start_report_failure(plan->report, &err);
-        if (wherry_message_send(sync_fd, WHERRY_MESSAGE_FAILED, 0, &err) < 0 && plan->report == NULL) {
+        if (wherry_message_send(sync_fd, WHERRY_MESSAGE_FAILED, 0, &err) < 0 && child.reported &&
+            plan->report == NULL) {
             /* The runtime has gone after "created", and the one that starts it asks nothing: the container's own
              * standard error is what is left to say it on. */
             ssize_t ignored = write(STDERR_FILENO, err.message, __builtin_strlen(err.message));

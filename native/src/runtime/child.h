@@ -20,6 +20,7 @@ struct wherry_child {
     int empty_fd;                     /* an attached, empty, read-only directory for masks, once it is needed */
     pid_t pid;                        /* as the host sees it; known when admitted */
     struct wherry_message_fds groups; /* its control groups, received when admitted */
+    bool reported;                    /* "created" has been said */
     bool cwd_pending;                 /* the working directory was refused to root and is tried again as the user */
     char program[4096];
     char home[4096];

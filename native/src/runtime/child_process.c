@@ -253,6 +253,7 @@ int wherry_child_report_created(struct wherry_child *child, const void *subject,
     /* From here on the process lives without the runtime that made it. */
     prctl(PR_SET_PDEATHSIG, 0);
     result = wherry_message_send(child->sync_fd, WHERRY_MESSAGE_CREATED, 0, NULL);
+    child->reported = true;
     return result < 0 ? wherry_error_set(err, -result, "report to the runtime") : 0;
 }
 

@@ -195,6 +195,18 @@ static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wh
     return 1;
 }
 
+/* A caller that asks for a log reads the reason of a failure there: without it nothing is begun. */
+static int check_log(const struct wherry_cli *cli, struct wherry_error *err)
+{
+    int fd = cli->log == NULL ? 0 : open(cli->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+
+    if (fd < 0)
+        return wherry_error_set(err, errno, "--log: open %s", cli->log);
+    if (fd > 0)
+        close(fd);
+    return 0;
+}
+
 int wherry_cli_main(int argc, char **argv)
 {
     struct wherry_cli cli = {.root = WHERRY_RUNTIME_ROOT, .argv = argv};
@@ -202,6 +214,8 @@ int wherry_cli_main(int argc, char **argv)
     int result = read_options(&cli, argc, argv, &err);
     int status = 1;
 
+    if (result > 0 && check_log(&cli, &err) < 0)
+        result = -1;
     if (result > 0) {
         int first = optind;
 

@@ -22,6 +22,12 @@ enum wherry_cli_option {
     CLI_NO_NEW_PRIVS,
     CLI_ADDITIONAL_GIDS,
     CLI_RESOURCES,
+    CLI_PIDFD_SOCKET,
+    CLI_NO_SUBREAPER,
+    CLI_PROCESS_LABEL,
+    CLI_APPARMOR,
+    CLI_CGROUP,
+    CLI_IGNORE_PAUSED,
 };
 
 struct wherry_cli {

@@ -17,7 +17,7 @@
 
 struct exec_arguments {
     struct wherry_launch_options options;
-    const char *process, *user, *cwd;
+    const char *process, *user, *cwd, *selinux, *apparmor;
     const char *env[LIST_MAX], *caps[LIST_MAX], *groups[LIST_MAX];
     int env_count, cap_count, group_count;
     bool detach, tty, no_new_privileges;
@@ -61,6 +61,21 @@ static int take_option(struct exec_arguments *arguments, int code, struct wherry
     case CLI_CONSOLE_SOCKET:
         arguments->options.console_socket = optarg;
         return 0;
+    case CLI_PIDFD_SOCKET:
+        arguments->options.pidfd_socket = optarg;
+        return 0;
+    case CLI_CGROUP:
+        arguments->options.sub_cgroup = optarg;
+        return 0;
+    case CLI_IGNORE_PAUSED:
+        arguments->options.ignore_paused = true;
+        return 0;
+    case CLI_PROCESS_LABEL:
+        arguments->selinux = optarg;
+        return 0;
+    case CLI_APPARMOR:
+        arguments->apparmor = optarg;
+        return 0;
     case 'e':
         return append(arguments->env, &arguments->env_count, "--env", err);
     case 'c':
@@ -89,6 +104,11 @@ static int read_arguments(struct exec_arguments *arguments, int argc, char **arg
                                             {"pid-file", required_argument, NULL, CLI_PID_FILE},
                                             {"console-socket", required_argument, NULL, CLI_CONSOLE_SOCKET},
                                             {"preserve-fds", required_argument, NULL, CLI_PRESERVE_FDS},
+                                            {"pidfd-socket", required_argument, NULL, CLI_PIDFD_SOCKET},
+                                            {"cgroup", required_argument, NULL, CLI_CGROUP},
+                                            {"ignore-paused", no_argument, NULL, CLI_IGNORE_PAUSED},
+                                            {"process-label", required_argument, NULL, CLI_PROCESS_LABEL},
+                                            {"apparmor", required_argument, NULL, CLI_APPARMOR},
                                             {0}};
     int code;
 
@@ -213,6 +233,10 @@ static int make_process(const struct wherry_cli *cli, const struct exec_argument
     /* With a file too, callers give these to override it. */
     if (arguments->process != NULL && arguments->tty)
         json_object_object_add(*process, "terminal", json_object_new_boolean(true));
+    if (arguments->selinux != NULL)
+        json_object_object_add(*process, "selinuxLabel", json_object_new_string(arguments->selinux));
+    if (arguments->apparmor != NULL)
+        json_object_object_add(*process, "apparmorProfile", json_object_new_string(arguments->apparmor));
     if (arguments->user != NULL && set_user(*process, arguments->user, err) < 0)
         return -1;
     add_capabilities(*process, arguments);

@@ -45,8 +45,14 @@ static int take_option(struct launch_arguments *arguments, int code, struct wher
     case CLI_CONSOLE_SOCKET:
         arguments->options.console_socket = optarg;
         return 0;
+    case CLI_PIDFD_SOCKET:
+        arguments->options.pidfd_socket = optarg;
+        return 0;
     case CLI_NO_NEW_KEYRING:
         arguments->options.keep_keyring = true;
+        return 0;
+    /* Never is one: what loses its parent in the container goes to the pid 1 above it. */
+    case CLI_NO_SUBREAPER:
         return 0;
     case CLI_PRESERVE_FDS:
         if (wherry_cli_number(optarg, "--preserve-fds", 0, 1024, &number, err) < 0)
@@ -78,6 +84,8 @@ static int read_arguments(struct launch_arguments *arguments, int argc, char **a
 static int enter(const struct wherry_cli *cli, struct launch_arguments *arguments, char bundle[PATH_MAX],
                  struct wherry_error *err)
 {
+    arguments->options.listen_fds = wherry_descriptors_listening();
+    arguments->options.preserved_fds += arguments->options.listen_fds;
     if (wherry_descriptors_close_from(3 + arguments->options.preserved_fds, err) < 0 ||
         wherry_sealed_copy_enter(cli->argv, environ, err) < 0)
         return -1;
@@ -93,6 +101,7 @@ int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struc
     static const struct option options[] = {{"bundle", required_argument, NULL, 'b'},
                                             {"pid-file", required_argument, NULL, CLI_PID_FILE},
                                             {"console-socket", required_argument, NULL, CLI_CONSOLE_SOCKET},
+                                            {"pidfd-socket", required_argument, NULL, CLI_PIDFD_SOCKET},
                                             {"preserve-fds", required_argument, NULL, CLI_PRESERVE_FDS},
                                             {"no-new-keyring", no_argument, NULL, CLI_NO_NEW_KEYRING},
                                             {"no-pivot", no_argument, NULL, CLI_NO_PIVOT},
@@ -143,8 +152,10 @@ int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct w
                                             {"keep", no_argument, NULL, CLI_KEEP},
                                             {"pid-file", required_argument, NULL, CLI_PID_FILE},
                                             {"console-socket", required_argument, NULL, CLI_CONSOLE_SOCKET},
+                                            {"pidfd-socket", required_argument, NULL, CLI_PIDFD_SOCKET},
                                             {"preserve-fds", required_argument, NULL, CLI_PRESERVE_FDS},
                                             {"no-new-keyring", no_argument, NULL, CLI_NO_NEW_KEYRING},
+                                            {"no-subreaper", no_argument, NULL, CLI_NO_SUBREAPER},
                                             {"no-pivot", no_argument, NULL, CLI_NO_PIVOT},
                                             {0}};
     struct launch_arguments arguments = {.bundle = "."};

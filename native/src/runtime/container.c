@@ -116,6 +116,7 @@ static int take_record(struct wherry_container *container, struct json_object *r
         wherry_json_integer(record, "", "namespaces", 0, INT64_MAX, &namespaces, err) < 0 ||
         wherry_json_integer(record, "", "hooks", 0, UINT32_MAX, &hooks, err) < 0 ||
         wherry_json_bool(record, "", "ready", &container->ready, err) < 0 ||
+        wherry_json_bool(record, "", "idle", &container->idle, err) < 0 ||
         wherry_json_object(record, "", "cgroup", &cgroup, err) < 0 ||
         wherry_json_object(record, "", "annotations", &annotations, err) < 0)
         return -EINVAL;
@@ -207,6 +208,7 @@ int wherry_container_save(const struct wherry_container *container, struct wherr
     json_object_object_add(record, "namespaces", json_object_new_int64(container->namespaces));
     json_object_object_add(record, "hooks", json_object_new_int64(container->hooks));
     json_object_object_add(record, "ready", json_object_new_boolean(container->ready));
+    json_object_object_add(record, "idle", json_object_new_boolean(container->idle));
     if (container->cgroup.layout != WHERRY_CGROUP_NONE)
         json_object_object_add(record, "cgroup", wherry_cgroup_save(&container->cgroup));
     text = json_object_to_json_string_length(record, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE, &length);
@@ -247,9 +249,11 @@ enum wherry_status wherry_container_status(const struct wherry_container *contai
         return WHERRY_STATUS_STOPPED;
     if (!container->ready)
         return WHERRY_STATUS_CREATING;
-    if (faccessat(container->directory, WHERRY_CONTAINER_FIFO, F_OK, 0) == 0)
-        return WHERRY_STATUS_CREATED;
-    return frozen(container) ? WHERRY_STATUS_PAUSED : WHERRY_STATUS_RUNNING;
+    /* Before all else, for one that waits for its start too: resume is for what is paused. */
+    if (frozen(container))
+        return WHERRY_STATUS_PAUSED;
+    return faccessat(container->directory, WHERRY_CONTAINER_FIFO, F_OK, 0) == 0 ? WHERRY_STATUS_CREATED
+                                                                                : WHERRY_STATUS_RUNNING;
 }
 
 const char *wherry_status_name(enum wherry_status status)

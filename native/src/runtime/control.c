@@ -65,6 +65,8 @@ static int refuse_start(const struct wherry_container *container, struct wherry_
         return wherry_error_set(err, 0, "cannot start a container that has stopped");
     case WHERRY_STATUS_CREATING:
         return wherry_error_set(err, 0, "cannot start container %s: it is being created", container->id);
+    case WHERRY_STATUS_PAUSED:
+        return wherry_error_set(err, 0, "cannot start a paused container");
     default:
         return wherry_error_set(err, 0, "cannot start an already running container");
     }
@@ -233,6 +235,8 @@ int wherry_runtime_start(const char *root, const char *id, char warning[WHERRY_W
     warning[0] = '\0';
     if (wherry_container_open(root, id, &container, err) < 0)
         return -1;
+    if (container.idle)
+        return wherry_error_set(err, 0, "cannot start container %s: its config.json has no process", id);
     if (wherry_container_status(&container) != WHERRY_STATUS_CREATED)
         return refuse_start(&container, err);
     /* Without a reader this fails at once: the process is gone, or has been started. */

@@ -31,15 +31,18 @@ struct creation {
 };
 
 /* Reads the configuration, before anything is made. */
-static int read_configuration(struct creation *creation, struct wherry_error *err)
+static int read_configuration(struct creation *creation, bool wait_for_start, struct wherry_error *err)
 {
     const struct wherry_launch_options *options = creation->options;
 
     if (wherry_spec_load(options->bundle, &creation->spec, err) < 0)
         return -1;
-    if (!creation->spec.has_process)
+    /* One that is only created can do without: config.md, "Process". */
+    if (!creation->spec.has_process && !wait_for_start)
         return wherry_error_set(err, 0, "%s/config.json: process: must be set", options->bundle);
-    return wherry_launch_check_console(options, &creation->spec.process, err);
+    if (wherry_launch_check_console(options, &creation->spec.process, err) < 0)
+        return -1;
+    return wherry_launch_add_environment(options, &creation->spec.process, &creation->spec.arena, err);
 }
 
 /* Capabilities, limits and the filter, which is kept beside the containers for the next one with the same profile. */
@@ -71,6 +74,7 @@ static int fill_record(struct creation *creation, struct wherry_error *err)
     container->annotations = json_object_get(spec->annotations);
     container->namespaces = wherry_namespaces_all_flags(spec);
     container->hooks = wherry_hooks_kinds(spec);
+    container->idle = !spec->has_process;
     if (container->bundle == NULL || container->oci_version == NULL || container->rootfs == NULL)
         return wherry_error_set(err, ENOMEM, "state.json");
     return 0;
@@ -126,7 +130,7 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
 {
     const struct wherry_launch_options *options = creation->options;
 
-    if (read_configuration(creation, err) < 0)
+    if (read_configuration(creation, wait_for_start, err) < 0)
         return -1;
     if (wherry_container_reserve(options->root, id, &creation->container, err) < 0)
         return -1;
@@ -259,6 +263,9 @@ static int create(struct creation *creation, const char *id, bool wait_for_start
         return -1;
     creation->container.ready = true;
     if (wherry_container_save(&creation->container, err) < 0)
+        return -1;
+    if (creation->options->pidfd_socket != NULL &&
+        wherry_launch_send_pidfd(creation->options->pidfd_socket, "standard", creation->launch.pid, err) < 0)
         return -1;
     if (creation->options->pid_file != NULL)
         return wherry_launch_write_pid(creation->options->pid_file, creation->launch.pid, err);

@@ -35,9 +35,9 @@ static int open_running(struct execution *execution, const char *id, struct wher
     if (wherry_container_open(execution->options->root, id, container, err) < 0)
         return -1;
     status = wherry_container_status(container);
-    if (status == WHERRY_STATUS_PAUSED)
-        return wherry_error_set(err, 0, "cannot exec in a paused container");
-    if (status != WHERRY_STATUS_RUNNING && status != WHERRY_STATUS_CREATED)
+    if (status == WHERRY_STATUS_PAUSED && !execution->options->ignore_paused)
+        return wherry_error_set(err, 0, "cannot exec in a paused container (use --ignore-paused to override)");
+    if (status == WHERRY_STATUS_STOPPED || status == WHERRY_STATUS_CREATING)
         return wherry_error_set(err, 0, "cannot exec in a %s container", wherry_status_name(status));
     execution->launch.container = container;
     execution->launch.status = status;
@@ -98,6 +98,9 @@ static int prepare(struct execution *execution, struct wherry_error *err)
     struct wherry_plan *plan = &execution->plan;
 
     execution->launch.plan = plan;
+    if (options->sub_cgroup != NULL &&
+        wherry_cgroup_descend(&execution->container.cgroup, options->sub_cgroup, err) < 0)
+        return -1;
     execution->launch.cgroup_fd = wherry_cgroup_v2_fd(&execution->container.cgroup);
     if (wherry_launch_open_console(options, &plan->console_socket, err) < 0)
         return -1;
@@ -164,6 +167,9 @@ static int converse(struct execution *execution, struct wherry_error *err)
 
     if (admit(execution, err) < 0 || wherry_launch_set_priorities(launch, &execution->process, err) < 0 ||
         wherry_launch_expect_created(launch, err) < 0)
+        return -1;
+    if (execution->options->pidfd_socket != NULL &&
+        wherry_launch_send_pidfd(execution->options->pidfd_socket, "setns", launch->pid, err) < 0)
         return -1;
     if (execution->options->pid_file != NULL &&
         wherry_launch_write_pid(execution->options->pid_file, launch->pid, err) < 0)

@@ -9,16 +9,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 
 static int clone_directly(struct wherry_launch *launch, int sync_fd, int child_fd, struct wherry_error *err)
@@ -237,68 +234,6 @@ void wherry_launch_abort(struct wherry_launch *launch)
     if (launch->sync_fd >= 0)
         close(launch->sync_fd);
     launch->sync_fd = -1;
-}
-
-int wherry_launch_check_console(const struct wherry_launch_options *options, struct wherry_process *process,
-                                struct wherry_error *err)
-{
-    bool terminal = process->terminal;
-    struct winsize own;
-
-    if (terminal && options->console_socket == NULL && options->console_fd <= 0)
-        return wherry_error_set(err, 0, "cannot allocate tty if runtime will detach without setting console socket");
-    if (!terminal && options->console_socket != NULL)
-        return wherry_error_set(err, 0, "cannot use console socket if runtime will not detach or allocate tty");
-    if (terminal && options->console_fd > 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &own) == 0) {
-        process->has_console_size = true;
-        process->rows = own.ws_row;
-        process->columns = own.ws_col;
-    }
-    return 0;
-}
-
-static int connect_console(const char *path, struct wherry_error *err)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (fd < 0)
-        return wherry_error_set(err, errno, "socket");
-    if (strlen(path) >= sizeof(address.sun_path))
-        return wherry_error_set(err, ENAMETOOLONG, "console socket %s", path);
-    strcpy(address.sun_path, path);
-    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return wherry_error_set(err, errno, "connect to console socket %s", path);
-    return wherry_steal_fd(&fd);
-}
-
-int wherry_launch_open_console(const struct wherry_launch_options *options, int *fd, struct wherry_error *err)
-{
-    if (options->console_fd > 0) {
-        *fd = fcntl(options->console_fd, F_DUPFD_CLOEXEC, 3);
-        return *fd < 0 ? wherry_error_set(err, errno, "console socket") : 0;
-    }
-    if (options->console_socket != NULL)
-        *fd = connect_console(options->console_socket, err);
-    return options->console_socket != NULL && *fd < 0 ? -1 : 0;
-}
-
-int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err)
-{
-    char number[16];
-    int length = snprintf(number, sizeof(number), "%d", (int)pid);
-    const char *slash = strrchr(path, '/');
-    cleanup_free char *directory = slash != NULL ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
-    cleanup_close int fd = -1;
-
-    if (directory == NULL)
-        return wherry_error_set(err, ENOMEM, "pid file %s", path);
-    fd = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return wherry_error_set(err, errno, "pid file %s", path);
-    if (wherry_file_replace(fd, slash != NULL ? slash + 1 : path, number, (size_t)length, 0644, err) < 0)
-        return wherry_error_prefix(err, "pid file %s", path);
-    return 0;
 }
 
 int wherry_launch_set_priorities(struct wherry_launch *launch, const struct wherry_process *process,

@@ -70,6 +70,15 @@ int wherry_launch_check_console(const struct wherry_launch_options *options, str
  * returned). */
 int wherry_launch_open_console(const struct wherry_launch_options *options, int *fd, struct wherry_error *err);
 
+/* What the container's process is told of the sockets that the caller hands over, as sd_listen_fds(3) wants it: it is
+ * pid 1. */
+int wherry_launch_add_environment(const struct wherry_launch_options *options, struct wherry_process *process,
+                                  struct wherry_arena *arena, struct wherry_error *err);
+
+/* Sends a pidfd of the process to the socket at `path`, as one message with the text `name` (the interface of runc's
+ * pidfd sockets: "standard" for a container, "setns" for a further process). */
+int wherry_launch_send_pidfd(const char *path, const char *name, pid_t pid, struct wherry_error *err);
+
 /* Writes the number of the process to a file, by rename. */
 int wherry_launch_write_pid(const char *path, pid_t pid, struct wherry_error *err);
 

@@ -5,6 +5,8 @@
 #include "priorities.h"
 #include "start_report.h"
 
+#include "wherry/cleanup.h"
+
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,20 +30,44 @@ void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *s
     plan->operations[plan->count++] = (struct wherry_operation){step, subject};
 }
 
-/* The environment with one slot more than it has, for HOME, which only the container's own user database can tell. */
+/* Whether a variable of that name has a place in the table already, of twice as many slots as there are variables;
+ * takes one when not. */
+static bool has_variable(const char **table, size_t slots, const char *variable)
+{
+    size_t length = (size_t)(strchr(variable, '=') - variable) + 1;
+    size_t at = 5381;
+
+    for (size_t i = 0; i < length; i++)
+        at = at * 33 + (unsigned char)variable[i];
+    for (at %= slots; table[at] != NULL; at = (at + 1) % slots) {
+        if (strncmp(table[at], variable, length) == 0)
+            return true;
+    }
+    table[at] = variable;
+    return false;
+}
+
+/* The environment with one slot more than it has, for HOME, which only the container's own user database can tell. Of
+ * a variable that is given twice the last one counts, as where it is overridden for one process; getenv(3) would find
+ * the first. */
 static int prepare_environment(struct wherry_plan *plan, const struct wherry_process *process, struct wherry_error *err)
 {
     struct wherry_identity *identity = &plan->identity;
+    size_t count = process->env_count, kept = count;
+    cleanup_free const char **table = calloc(2 * count + 1, sizeof(*table));
+    char **all = wherry_arena_array(&plan->arena, count + 2, sizeof(char *));
 
-    identity->environment = wherry_arena_array(&plan->arena, process->env_count + 2, sizeof(char *));
-    if (identity->environment == NULL)
+    if (all == NULL || table == NULL)
         return wherry_error_set(err, ENOMEM, "process.env");
-    identity->environment_count = process->env_count;
-    for (size_t i = 0; i < process->env_count; i++) {
-        memcpy(&identity->environment[i], &process->env[i], sizeof(char *));
+    for (size_t i = count; i-- > 0;) {
+        if (has_variable(table, 2 * count + 1, process->env[i]))
+            continue;
+        memcpy(&all[--kept], &process->env[i], sizeof(char *));
         if (strncmp(process->env[i], "HOME=", 5) == 0)
             identity->has_home = true;
     }
+    identity->environment = all + kept;
+    identity->environment_count = count - kept;
     return 0;
 }
 

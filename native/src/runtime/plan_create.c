@@ -115,12 +115,13 @@ static int push_filesystem(struct wherry_plan *plan, const struct wherry_spec *s
     wherry_plan_push_admission(plan, spec);
     push_devices(plan, spec);
     /* Needs the container's devpts, and gives it /dev/console. */
-    if (plan->identity.process->terminal)
+    if (spec->process.terminal)
         push_console(plan);
     /* While /proc/sys is writable. */
     for (size_t i = 0; i < spec->sysctl_count; i++)
         wherry_plan_push(plan, wherry_child_set_sysctl, &spec->sysctls[i]);
-    wherry_plan_push(plan, wherry_child_make_cwd, plan->identity.process->cwd);
+    if (spec->has_process)
+        wherry_plan_push(plan, wherry_child_make_cwd, spec->process.cwd);
     return 0;
 }
 
@@ -150,6 +151,14 @@ static void push_seal(struct wherry_plan *plan, const struct wherry_spec *spec)
         wherry_plan_push(plan, wherry_child_set_root_propagation, spec);
 }
 
+/* A container without a process: what holds its namespaces waits for a start that is always refused. */
+static void push_idling(struct wherry_plan *plan)
+{
+    wherry_plan_push(plan, wherry_child_close_descriptors, NULL);
+    wherry_plan_push(plan, wherry_child_report_created, NULL);
+    wherry_plan_push(plan, wherry_child_await_start, NULL);
+}
+
 int wherry_plan_create(struct wherry_plan *plan, const struct wherry_spec *spec, struct wherry_cgroup *cgroup,
                        struct wherry_error *err)
 {
@@ -163,6 +172,10 @@ int wherry_plan_create(struct wherry_plan *plan, const struct wherry_spec *spec,
     push_hooks(plan, spec);
     if (mount->path == NULL)
         push_seal(plan, spec);
+    if (!spec->has_process) {
+        push_idling(plan);
+        return plan->incomplete ? wherry_error_set(err, ENOMEM, "plan") : 0;
+    }
     wherry_plan_push_identity(plan);
     wherry_plan_push(plan, wherry_child_report_created, NULL);
     if (plan->start_fd >= 0)

@@ -176,6 +176,9 @@ static int check_sysctl(const struct wherry_spec *spec, const struct wherry_sysc
                   {"sys/kernel/shm", CLONE_NEWIPC, "ipc"},     {"sys/kernel/domainname", CLONE_NEWUTS, "uts"},
                   {"sys/kernel/hostname", CLONE_NEWUTS, "uts"}};
 
+    /* hostname says it; what is left of a container's name when both do is nobody's guess. */
+    if (strcmp(sysctl->path, "sys/kernel/hostname") == 0)
+        return wherry_error_set(err, 0, "linux.sysctl.%s: is set by hostname", sysctl->name);
     for (size_t i = 0; i < WHERRY_COUNT(owners); i++) {
         if (strncmp(sysctl->path, owners[i].prefix, strlen(owners[i].prefix)) != 0)
             continue;

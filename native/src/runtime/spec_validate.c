@@ -49,9 +49,10 @@ static int validate_user_namespace(const struct wherry_spec *spec, struct wherry
 
     if (is_new(spec, CLONE_NEWUSER) && (spec->uid_mappings.count == 0 || spec->gid_mappings.count == 0))
         return wherry_error_set(err, 0, "linux.uidMappings, linux.gidMappings: must be set for a new user namespace");
-    if (!is_new(spec, CLONE_NEWUSER) && mapped)
-        return wherry_error_set(
-            err, 0, "linux.uidMappings, linux.gidMappings: only for a new user namespace, and there is none");
+    /* Of one that is joined the mappings are there already; some callers fill them in all the same. */
+    if (wherry_spec_namespace(spec, CLONE_NEWUSER) == NULL && mapped)
+        return wherry_error_set(err, 0,
+                                "linux.uidMappings, linux.gidMappings: only with a user namespace, and there is none");
     return 0;
 }
 

@@ -26,7 +26,6 @@ CASES: list[tuple[str, object, str]] = [
     ("mounts.0.options", ["idmap"], "mounts[0].options: idmap"),
     ("linux.devices", [{"path": "/dev/x", "type": "c", "minor": 1}], "linux.devices[0]: must have major and minor"),
     ("mounts.0.options", [5], "mounts[0].options[0]: must be a string"),
-    ("process", ABSENT, "process: must be set"),
     ("process.args", [], "process.args"),
     ("process.args", [""], "process.args"),
     ("process.cwd", "relative", "process.cwd"),
