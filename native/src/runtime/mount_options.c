@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -201,6 +202,44 @@ static int apply(const struct option *option, struct wherry_mount *mount)
     return 0;
 }
 
+/* "idmap=" and "ridmap=" with mappings: 1 when the word is one of them, 0 when not. */
+static int parse_idmap(const char *word, const char *name, struct wherry_arena *arena, struct wherry_mount *mount,
+                       struct wherry_error *err)
+{
+    bool recursive = word[0] == 'r';
+    const char *mappings = word + recursive;
+
+    if (strncmp(mappings, "idmap=", 6) != 0)
+        return 0;
+    if (mount->uid_mappings.count > 0 || wherry_mount_idmap_parse(mappings + 6, arena, mount) < 0)
+        return wherry_error_set(
+            err, 0,
+            "%s: %s: must be uids=ID-HOSTID-COUNT and gids=ID-HOSTID-COUNT with ; between them, more "
+            "triplets after #",
+            name, word);
+    mount->idmapped = true;
+    mount->idmap_recursive = recursive;
+    return 1;
+}
+
+static int parse_word(const char *word, const char *name, struct wherry_arena *arena, struct wherry_mount *mount,
+                      struct wherry_error *err)
+{
+    const struct option *option = find(word);
+    int idmap = option == NULL ? parse_idmap(word, name, arena, mount, err) : 0;
+
+    if (idmap != 0)
+        return idmap < 0 ? idmap : 0;
+    if (option == NULL)
+        mount->data[mount->data_count++] = word;
+    else if (option->kind == OPTION_REFUSED)
+        return wherry_error_set(err, 0, "%s: %s: not supported by this runtime", name, word);
+    else if (apply(option, mount) < 0)
+        return wherry_error_set(err, 0, "%s: %s: must be at most %d words about propagation", name, word,
+                                WHERRY_PROPAGATIONS_MAX);
+    return 0;
+}
+
 int wherry_mount_options_parse(const char *const *words, size_t count, const char *where, struct wherry_arena *arena,
                                struct wherry_mount *mount, struct wherry_error *err)
 {
@@ -208,15 +247,11 @@ int wherry_mount_options_parse(const char *const *words, size_t count, const cha
     if (mount->data == NULL)
         return wherry_error_set(err, ENOMEM, "%s.options", where);
     for (size_t i = 0; i < count; i++) {
-        const struct option *option = find(words[i]);
+        char name[WHERRY_JSON_WHERE_MAX];
 
-        if (option == NULL)
-            mount->data[mount->data_count++] = words[i];
-        else if (option->kind == OPTION_REFUSED)
-            return wherry_error_set(err, 0, "%s.options[%zu]: %s: not supported by this runtime", where, i, words[i]);
-        else if (apply(option, mount) < 0)
-            return wherry_error_set(err, 0, "%s.options[%zu]: %s: must be at most %d words about propagation", where, i,
-                                    words[i], WHERRY_PROPAGATIONS_MAX);
+        snprintf(name, sizeof(name), "%s.options[%zu]", where, i);
+        if (parse_word(words[i], name, arena, mount, err) < 0)
+            return -EINVAL;
     }
     return 0;
 }

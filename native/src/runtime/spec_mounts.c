@@ -125,6 +125,11 @@ static int parse_destination(struct wherry_spec *spec, const char *where, struct
 static int parse_idmap(struct wherry_spec *spec, struct json_object *object, const char *where,
                        struct wherry_mount *mount, struct wherry_error *err)
 {
+    /* The option has them already. */
+    static const char *const refused[] = {"gidMappings", "uidMappings"};
+
+    if (mount->uid_mappings.count > 0)
+        return wherry_json_refuse(object, where, refused, WHERRY_COUNT(refused), err);
     if (wherry_spec_parse_mappings(object, where, "uidMappings", &spec->arena, &mount->uid_mappings, err) < 0 ||
         wherry_spec_parse_mappings(object, where, "gidMappings", &spec->arena, &mount->gid_mappings, err) < 0)
         return -EINVAL;

@@ -24,5 +24,8 @@ int wherry_spec_parse_mappings(struct json_object *object, const char *where, co
                                struct wherry_arena *arena, struct wherry_id_mappings *mappings,
                                struct wherry_error *err);
 
+/* The mappings behind "idmap=" (mount_idmap_option.c): 0, or -1 when they are none. */
+int wherry_mount_idmap_parse(const char *text, struct wherry_arena *arena, struct wherry_mount *mount);
+
 /* Checks that run across the parts, when all of them are read. */
 int wherry_spec_validate(const struct wherry_spec *spec, struct wherry_error *err);

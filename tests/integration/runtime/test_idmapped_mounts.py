@@ -89,6 +89,36 @@ def test_own_mappings_go_before_those_of_the_user_namespace(runtime: Runtime, bu
     assert runtime.output(STAT).split() == ["50", "61", "57", "68"]
 
 
+def test_mappings_may_stand_in_the_option(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    _mount(bundle, source, "idmap=uids=0-1000-1#7-2000-9;gids=0-3000-65536")
+    assert runtime.output(STAT).split() == ["1000", "3001", "2000", "3008"]
+    bundle.config["mounts"].pop()
+    _mount(bundle, source, "rbind", "ridmap=gids=0-0-9;uids=0-5-9;")
+    assert runtime.output(STAT).split() == ["5", "1", "12", "8"]
+
+
+@pytest.mark.parametrize(
+    "mappings",
+    ["", "uids=0-1-1", "uids=0-1-1;gids=0-1", "uids=0-1-0;gids=0-1-1", "uids=0-1-1;gids=0-1-1;uids=0-1-1",
+     "uids=@0-1-1;gids=0-1-1", "uids=-1-1-1;gids=0-1-1", "uids=0-1-1x;gids=0-1-1", "uids=0-1-4294967296;gids=0-1-1",
+     "uids=4294967294-1-2;gids=0-1-1", "uids=0-1-1#;gids=0-1-1", "uids=" + "#".join(["0-1-1"] * 400) + ";gids=0-1-1",
+     "uids=+0-1-1;gids=0-1-1", "uids= 0-1-1;gids=0-1-1"],
+    ids=lambda text: text[:40],
+)  # fmt: skip
+def test_mappings_in_the_option_that_are_none_are_refused(
+    runtime: Runtime, bundle: Bundle, source: Path, mappings: str
+) -> None:
+    _mount(bundle, source, f"idmap={mappings}")
+    done = runtime.run(check=False)
+    assert f"mounts[4].options[1]: idmap={mappings}"[:60] in done.stderr
+    assert "must be uids=ID-HOSTID-COUNT" in done.stderr or len(mappings) > 1000
+
+
+def test_mappings_cannot_stand_in_two_places(runtime: Runtime, bundle: Bundle, source: Path) -> None:
+    _mount(bundle, source, "idmap=uids=0-1-1;gids=0-1-1", uidMappings=_map(0, 1), gidMappings=_map(0, 1))
+    assert "mounts[4].gidMappings: not supported" in runtime.run(check=False).stderr
+
+
 @pytest.mark.parametrize(("word", "below"), [("idmap", "0"), ("ridmap", "1000")])
 def test_only_ridmap_reaches_what_is_mounted_below(
     runtime: Runtime, bundle: Bundle, source: Path, word: str, below: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -127,3 +128,14 @@ def test_a_procfs_option_is_handed_on(runtime: Runtime, bundle: Bundle) -> None:
     listed = runtime("exec", "--user", "1000:1000", "kept", "ls", "/proc").stdout.split()
     assert [word for word in listed if word.isdigit() and word not in {"1"}] != []
     assert "2" not in listed
+
+
+def test_the_example_configuration_runs_with_all_its_mounts(runtime: Runtime, bundle: Bundle) -> None:
+    cgroup = bundle.linux["cgroupsPath"]
+    runtime("spec", "--bundle", str(bundle.path))
+    bundle.config = json.loads((bundle.path / "config.json").read_text())
+    bundle.linux["cgroupsPath"] = cgroup
+    bundle.process["env"] = ["PATH=/bin"]
+    points = [line.split()[4] for line in runtime.output("cat /proc/self/mountinfo").splitlines()]
+    assert {one["destination"] for one in bundle.config["mounts"]} <= set(points)
+    assert "/sys/fs/cgroup" in points
