@@ -62,6 +62,8 @@ int wherry_pack_path(int root, const char *path, const char *name, int target,
                      const struct wherry_pack_options *options, struct wherry_layer_result *result,
                      struct wherry_error *err);
 
+int wherry_remove_tree(int parent, const char *name, uint64_t most, struct wherry_error *err);
+
 struct wherry_changes { char *text; size_t length; ...; };
 int wherry_changes_list(const char *upper, const char *const *lower, size_t count, bool user_xattr,
                         struct wherry_changes *changes, struct wherry_error *err);
@@ -91,6 +93,7 @@ SOURCE = """
 #include "wherry/overlay.h"
 #include "wherry/pack.h"
 #include "wherry/paths.h"
+#include "wherry/remove.h"
 #include "wherry/statistics.h"
 """
 

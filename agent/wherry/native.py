@@ -503,6 +503,22 @@ def changes(upper: str | Path, lower: Sequence[str | Path], *, user_xattr: bool 
     return listed
 
 
+def remove_tree(path: str | Path) -> None:
+    """Removes a directory with all that is in it, however deep that is (shutil.rmtree ends where Python's stack does).
+
+    Links are not followed. One that is not there is no error.
+    """
+    error = _error()
+    parent = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _check(lib.wherry_remove_tree(parent, os.fsencode(Path(path).name), 2**64 - 1, error), error)
+    except NativeError as failure:
+        if failure.errno != errno.ENOENT:
+            raise
+    finally:
+        os.close(parent)
+
+
 def mount_overlay(
     target: str | Path,
     lower: Sequence[str | Path],

@@ -3,7 +3,7 @@
  * that directory. The first byte chooses whether the rest is taken as it is (compressed streams, damaged headers) or
  * as a tar whose checksums are put right first, without which no header would be looked at. Needs root.
  */
-#include "layer/remove.h"
+#include "wherry/remove.h"
 #include "layer/tar_header.h"
 #include "wherry/cleanup.h"
 #include "wherry/layer.h"
@@ -109,7 +109,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     nothing_is_beside();
     err.message[0] = '\0';
-    if (wherry_remove_tree(place, TARGET, &err) < 0) {
+    if (wherry_remove_tree(place, TARGET, UINT64_MAX, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         abort();
     }

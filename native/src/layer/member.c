@@ -7,10 +7,10 @@
  */
 #include "layer/member.h"
 
-#include "layer/remove.h"
 #include "layer/whiteout.h"
 #include "layer/xattr.h"
 #include "wherry/cleanup.h"
+#include "wherry/remove.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -255,7 +255,7 @@ static int make_way(const struct wherry_place *place, int parent, const char *na
         return wherry_error_set(err, EEXIST, "cannot overwrite %s",
                                 for_directory ? "non-directory with directory" : "directory with non-directory");
     if (S_ISDIR(there.st_mode))
-        return for_directory ? 1 : wherry_remove_tree(parent, name, err);
+        return for_directory ? 1 : wherry_remove_tree(parent, name, wherry_place_most_entries(place), err);
     *was_whiteout = place->is_layer && wherry_whiteout_is(&there);
     return unlinkat(parent, name, 0) < 0 ? wherry_error_set(err, errno, "replace what is there") : 0;
 }

@@ -13,6 +13,8 @@
 /* Of a directory that the archive does not mention. */
 #define IMPLIED_MODE 0755
 
+#define ENTRIES_MAX 4000000
+
 static void leave(struct wherry_place_directory *directory)
 {
     struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, directory->before.st_mtim};
@@ -92,6 +94,11 @@ int wherry_place_clean(const char *name, char clean[PATH_MAX], struct wherry_err
     return 0;
 }
 
+uint64_t wherry_place_most_entries(const struct wherry_place *place)
+{
+    return place->options->limits.max_entries > 0 ? place->options->limits.max_entries : ENTRIES_MAX;
+}
+
 int wherry_place_owner(const struct wherry_place *place, uint32_t uid, uint32_t gid, uint32_t *uid_out,
                        uint32_t *gid_out, struct wherry_error *err)
 {
@@ -102,7 +109,8 @@ int wherry_place_owner(const struct wherry_place *place, uint32_t uid, uint32_t 
                    : wherry_id_to_outside(&options->ids.gids, options->has_owner ? options->gid : gid, gid_out, err);
 }
 
-/* Makes one directory in `parent`, in the place of a whiteout when there is one: it then hides what is below. */
+/* Makes one directory in `parent`, in the place of a whiteout when there is one: it then hides what is below. Returns
+ * its descriptor. */
 static int make_directory(const struct wherry_place *place, int parent, const char *name, bool over_whiteout,
                           struct wherry_error *err)
 {
@@ -111,11 +119,8 @@ static int make_directory(const struct wherry_place *place, int parent, const ch
 
     if (over_whiteout && unlinkat(parent, name, 0) < 0)
         return wherry_error_set(err, errno, "replace a whiteout");
-    if (mkdirat(parent, name, IMPLIED_MODE) < 0) {
-        if (errno == EEXIST) /* and it cannot be opened */
-            return wherry_error_set(err, ELOOP, "its directory is a symbolic link to nothing");
-        return wherry_error_set(err, errno, "make the directory");
-    }
+    if (mkdirat(parent, name, IMPLIED_MODE) < 0)
+        return wherry_error_set(err, errno, "make the directory %.64s", name);
     fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fchmod(fd, IMPLIED_MODE) < 0)
         return wherry_error_set(err, errno, "set the directory's mode");
@@ -123,44 +128,87 @@ static int make_directory(const struct wherry_place *place, int parent, const ch
         return -EOVERFLOW;
     if ((uid != place->uid || gid != place->gid) && fchown(fd, uid, gid) < 0)
         return wherry_error_set(err, errno, "set the directory's owner");
-    return over_whiteout ? wherry_whiteout_set_opaque(fd, place->options->user_xattr, err) : 0;
+    if (over_whiteout && wherry_whiteout_set_opaque(fd, place->options->user_xattr, err) < 0)
+        return -EPERM;
+    return wherry_steal_fd(&fd);
 }
 
-/* Opens `path`, whose parents are there and of which `above` is the last, or makes it. */
-static int open_or_make(const struct wherry_place *place, int above, const char *path, struct wherry_error *err)
+/* Ends of the components of a path. */
+struct parts {
+    size_t count;
+    uint16_t ends[PATH_MAX / 2];
+};
+
+static int open_part(const struct wherry_place *place, const char *path, const struct parts *parts, size_t count,
+                     struct wherry_error *err)
 {
-    const char *slash = strrchr(path, '/');
-    const char *name = slash != NULL ? slash + 1 : path;
-    int fd = open_directory(place, path, err);
-    bool over_whiteout = place->is_layer && fd == -ENOTDIR && wherry_whiteout_is_at(above, name);
-    int ret;
+    char prefix[PATH_MAX];
+    size_t length = count > 0 ? parts->ends[count - 1] : 0;
 
-    if (fd >= 0 || (fd != -ENOENT && !over_whiteout))
-        return fd;
-    ret = make_directory(place, above, name, over_whiteout, err);
-    return ret < 0 ? ret : open_directory(place, path, err);
+    memcpy(prefix, path, length);
+    prefix[length] = '\0';
+    return open_directory(place, prefix, err);
 }
 
-/* Goes down the path and makes what is missing. Returns the last directory's descriptor. */
-static int make_path(const struct wherry_place *place, const char *path, struct wherry_error *err)
+/* Opens the longest part of the path that is there, of which *known components are set. Each look at a path costs as
+ * much as it has components, links included, so that all of them one by one would be an attack. *why is what is wrong
+ * with the next component. */
+static int open_longest(const struct wherry_place *place, const char *path, const struct parts *parts, size_t *known,
+                        int *why, struct wherry_error *err)
+{
+    cleanup_close int found = open_part(place, path, parts, 0, err);
+    size_t missing = parts->count;
+
+    *known = 0;
+    while (found >= 0 && missing - *known > 1) {
+        size_t middle = *known + (missing - *known) / 2;
+        int fd = open_part(place, path, parts, middle, err);
+
+        if (fd >= 0) {
+            close(found);
+            found = fd;
+            *known = middle;
+        } else if (fd == -ENOENT || fd == -ENOTDIR) {
+            missing = middle;
+            *why = fd;
+        } else {
+            return fd;
+        }
+    }
+    return wherry_steal_fd(&found);
+}
+
+/* Goes down the path and makes what is missing; `why` it could not be opened. Returns the last directory's descriptor.
+ */
+static int make_path(const struct wherry_place *place, const char *path, int why, struct wherry_error *err)
 {
     struct wherry_place_directory above cleanup_leave = {.fd = -1};
-    char prefix[PATH_MAX];
-    int fd = open_directory(place, "", err);
+    struct parts parts = {.count = 0};
+    size_t known = 0;
+    int fd;
 
-    strcpy(prefix, path);
-    for (char *end = prefix; fd >= 0 && *end != '\0';) {
-        char kept;
+    for (const char *at = path; *at != '\0'; at += *at == '/') {
+        at += strcspn(at, "/");
+        parts.ends[parts.count++] = (uint16_t)(at - path);
+    }
+    fd = open_longest(place, path, &parts, &known, &why, err);
+    for (size_t i = known; fd >= 0 && i < parts.count; i++) {
+        char name[NAME_MAX + 1];
+        size_t begin = i > 0 ? parts.ends[i - 1] + 1u : 0, length = parts.ends[i] - begin;
+        bool over_whiteout;
 
         leave(&above);
         if (enter(&above, fd, err) < 0)
             return -EIO;
-        end += strspn(end, "/");
-        end += strcspn(end, "/");
-        kept = *end;
-        *end = '\0';
-        fd = open_or_make(place, above.fd, prefix, err);
-        *end = kept;
+        if (length > NAME_MAX)
+            return wherry_error_set(err, ENAMETOOLONG, "make the directory");
+        memcpy(name, path + begin, length);
+        name[length] = '\0';
+        over_whiteout = place->is_layer && i == known && why == -ENOTDIR && wherry_whiteout_is_at(above.fd, name);
+        fd = make_directory(place, above.fd, name, over_whiteout, err);
+        if (fd == -EEXIST && i == known) /* and it cannot be opened */
+            return why == -ENOTDIR ? wherry_error_set(err, ENOTDIR, "%.64s", name)
+                                   : wherry_error_set(err, ELOOP, "its directory is a symbolic link to nothing");
     }
     return fd;
 }
@@ -187,7 +235,7 @@ int wherry_place_parent(struct wherry_place *place, const char *path, const char
     leave(&place->parent);
     fd = open_directory(place, parent, err);
     if (fd == -ENOENT || (fd == -ENOTDIR && place->is_layer))
-        fd = make_path(place, parent, err);
+        fd = make_path(place, parent, fd, err);
     if (fd < 0)
         return fd;
     ret = enter(&place->parent, fd, err);

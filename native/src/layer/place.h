@@ -49,6 +49,9 @@ int wherry_place_parent(struct wherry_place *place, const char *path, const char
 int wherry_place_existing_parent(const struct wherry_place *place, const char *path, const char **name,
                                  struct wherry_error *err);
 
+/* How many members an archive may have, and how many files may go to make way for one. */
+uint64_t wherry_place_most_entries(const struct wherry_place *place);
+
 /* The owner on disk of what the archive says belongs to `uid` and `gid`. */
 int wherry_place_owner(const struct wherry_place *place, uint32_t uid, uint32_t gid, uint32_t *uid_out,
                        uint32_t *gid_out, struct wherry_error *err);

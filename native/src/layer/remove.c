@@ -1,8 +1,8 @@
 /*
- * See remove.h. Directories are not descended into: a directory that has directories in it is emptied into the top one
- * by renames, each of them once, until none has any.
+ * See wherry/remove.h. Directories are not descended into: a directory that has directories in it is emptied into the
+ * top one by renames, each of them once, until none has any.
  */
-#include "layer/remove.h"
+#include "wherry/remove.h"
 
 #include "wherry/cleanup.h"
 
@@ -11,6 +11,11 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+
+struct removal {
+    unsigned long serial; /* of the next name at the top */
+    uint64_t left;        /* steps */
+};
 
 static DIR *open_list(int parent, const char *name)
 {
@@ -28,12 +33,12 @@ static bool is_dots(const char *name)
 }
 
 /* Moves a directory to the top under a name that nothing has there. */
-static int move_up(int from, const char *name, int top, unsigned long *serial)
+static int move_up(int from, const char *name, int top, struct removal *removal)
 {
     char free_name[32];
 
     do {
-        snprintf(free_name, sizeof(free_name), ".%lu", (*serial)++);
+        snprintf(free_name, sizeof(free_name), ".%lu", removal->serial++);
         if (renameat2(from, name, top, free_name, RENAME_NOREPLACE) == 0)
             return 0;
     } while (errno == EEXIST);
@@ -41,7 +46,7 @@ static int move_up(int from, const char *name, int top, unsigned long *serial)
 }
 
 /* Empties one directory of the top: files go, directories move up. */
-static int empty(int top, const char *name, unsigned long *serial)
+static int empty(int top, const char *name, struct removal *removal)
 {
     cleanup_closedir DIR *list = open_list(top, name);
 
@@ -50,6 +55,8 @@ static int empty(int top, const char *name, unsigned long *serial)
     for (struct dirent *item; (item = readdir(list)) != NULL;) {
         int ret;
 
+        if (removal->left-- == 0)
+            return -EBUSY;
         if (is_dots(item->d_name) || unlinkat(dirfd(list), item->d_name, 0) == 0)
             continue;
         if (errno != EISDIR && errno != EPERM)
@@ -58,7 +65,7 @@ static int empty(int top, const char *name, unsigned long *serial)
             continue;
         if (errno != ENOTEMPTY)
             return -errno;
-        ret = move_up(dirfd(list), item->d_name, top, serial);
+        ret = move_up(dirfd(list), item->d_name, top, removal);
         if (ret < 0)
             return ret;
     }
@@ -66,20 +73,22 @@ static int empty(int top, const char *name, unsigned long *serial)
 }
 
 /* One pass over the top directory; *again is set when directories may have moved into it. */
-static int pass(DIR *list, unsigned long *serial, bool *again)
+static int pass(DIR *list, struct removal *removal, bool *again)
 {
     int top = dirfd(list);
 
     for (struct dirent *item; (item = readdir(list)) != NULL;) {
         int ret;
 
+        if (removal->left-- == 0)
+            return -EBUSY;
         if (is_dots(item->d_name) || unlinkat(top, item->d_name, 0) == 0 ||
             unlinkat(top, item->d_name, AT_REMOVEDIR) == 0)
             continue;
         if (errno != ENOTEMPTY)
             return -errno;
         *again = true;
-        ret = empty(top, item->d_name, serial);
+        ret = empty(top, item->d_name, removal);
         if (ret < 0)
             return ret;
         if (unlinkat(top, item->d_name, AT_REMOVEDIR) < 0 && errno != ENOTEMPTY)
@@ -88,10 +97,10 @@ static int pass(DIR *list, unsigned long *serial, bool *again)
     return 0;
 }
 
-int wherry_remove_tree(int parent, const char *name, struct wherry_error *err)
+int wherry_remove_tree(int parent, const char *name, uint64_t most, struct wherry_error *err)
 {
     cleanup_closedir DIR *list = open_list(parent, name);
-    unsigned long serial = 0;
+    struct removal removal = {.left = most};
     bool again = true;
 
     if (list == NULL)
@@ -101,7 +110,7 @@ int wherry_remove_tree(int parent, const char *name, struct wherry_error *err)
 
         again = false;
         rewinddir(list);
-        ret = pass(list, &serial, &again);
+        ret = pass(list, &removal, &again);
         if (ret < 0)
             return wherry_error_set(err, -ret, "remove %.256s", name);
     }

@@ -14,8 +14,6 @@
 #include <string.h>
 #include <sys/xattr.h>
 
-#define ENTRIES_MAX 4000000
-
 struct unpacking {
     struct wherry_place place;
     struct wherry_tar *tar;
@@ -63,10 +61,11 @@ static int unpack_entry(struct wherry_place *place, struct wherry_tar *tar, cons
     return ret < 0 ? wherry_error_prefix(err, "%.256s", path) : 0;
 }
 
-static int check_limits(const struct wherry_layer_limits *limits, const struct wherry_tar_entry *entry,
-                        uint64_t entries, struct wherry_error *err)
+static int check_limits(const struct wherry_place *place, const struct wherry_tar_entry *entry, uint64_t entries,
+                        struct wherry_error *err)
 {
-    uint64_t most = limits->max_entries > 0 ? limits->max_entries : ENTRIES_MAX;
+    const struct wherry_layer_limits *limits = &place->options->limits;
+    uint64_t most = wherry_place_most_entries(place);
 
     if (entries > most)
         return wherry_error_set(err, E2BIG, "layer: more than the %llu members that are allowed",
@@ -89,7 +88,7 @@ static int unpack_all(struct wherry_stream *stream, void *context, struct wherry
                         fgetxattr(place->root, "system.posix_acl_default", NULL, 0) < 0;
     while ((ret = wherry_tar_next(unpacking->tar, &entry, err)) > 0) {
         unpacking->entries++;
-        ret = check_limits(&place->options->limits, &entry, unpacking->entries, err);
+        ret = check_limits(place, &entry, unpacking->entries, err);
         if (ret == 0)
             ret = unpack_entry(place, unpacking->tar, &entry, err);
         if (ret < 0)

@@ -57,17 +57,13 @@ def test_an_absolute_name_is_taken_relative(layer: Layer) -> None:
 
 @pytest.mark.parametrize("target", [b"/", b"/etc", UP + b"etc", b"..", b"/proc/self/root", b"/proc/self/cwd", b"."])
 def test_writing_through_a_link_stays_in_the_layer(layer: Layer, target: bytes) -> None:
-    before = Path("/etc/passwd").stat()
     try:
-        layer.unpack(
-            symlink(b"l", target), member(b"l/passwd", b"root::0:0::/:"), directory(b"l/new"), member(b"l/.wh.x")
-        )
+        layer.unpack(symlink(b"l", target), member(b"l/wh-file", b"x"), directory(b"l/wh-new"), member(b"l/.wh.x"))
     except NativeError as error:
         assert error.errno in (errno.ELOOP, errno.ENOENT, errno.ENOTDIR)
-    assert Path("/etc/passwd").stat().st_mtime_ns == before.st_mtime_ns
-    assert not Path("/new").exists() and not Path("/etc/new").exists()
-    for name in ("passwd", "new"):
-        assert not (layer.target.parent / name).exists()
+    for name in ("wh-file", "wh-new"):
+        for place in (Path("/"), Path("/etc"), Path(), layer.target.parent):
+            assert not (place / name).exists()
 
 
 def test_a_link_to_a_directory_outside_is_not_opaque_or_chmodded(layer: Layer) -> None:
