@@ -106,25 +106,21 @@ static int make_link_target(int root, int parent, const char *path, const char *
     return make_directory(root, joined, mode, links + 1);
 }
 
-/* Makes the last component of `path`, whose parents exist, unless it is there. */
-static int make_last(int root, char *path, mode_t mode, int links)
+/* Makes the last component of `path`, which is missing while its parents exist: -ENOENT when they do not. */
+static int make_missing(int root, char *path, mode_t mode, int links)
 {
     const char *name = last_component(path);
     cleanup_close int parent = -1;
-    char *cut;
+    char *cut, first;
     int fd;
 
-    fd = open_in_root(root, path, O_PATH | O_DIRECTORY);
-    if (fd != -ENOENT || name == NULL)
-        return fd;
+    if (name == NULL)
+        return -ENOENT;
     cut = path + (name - path);
-    {
-        char first = *cut;
-
-        *cut = '\0';
-        parent = open_in_root(root, path, O_PATH | O_DIRECTORY);
-        *cut = first;
-    }
+    first = *cut;
+    *cut = '\0';
+    parent = open_in_root(root, path, O_PATH | O_DIRECTORY);
+    *cut = first;
     if (parent < 0)
         return parent;
     if (mkdirat(parent, name, mode) < 0) {
@@ -134,6 +130,14 @@ static int make_last(int root, char *path, mode_t mode, int links)
         return fd == -ENOENT ? make_link_target(root, parent, path, name, mode, links) : fd;
     }
     return open_in_root(root, path, O_PATH | O_DIRECTORY);
+}
+
+/* The same unless it is there. */
+static int make_last(int root, char *path, mode_t mode, int links)
+{
+    int fd = open_in_root(root, path, O_PATH | O_DIRECTORY);
+
+    return fd != -ENOENT ? fd : make_missing(root, path, mode, links);
 }
 
 static int make_directory(int root, const char *path, mode_t mode, int links)
@@ -146,8 +150,8 @@ static int make_directory(int root, const char *path, mode_t mode, int links)
     fd = trim(buffer, path);
     if (fd < 0)
         return fd;
-    /* The common case: it is there. */
-    fd = open_in_root(root, buffer, O_PATH | O_DIRECTORY);
+    /* The common cases: it is there, or its parent is. */
+    fd = make_last(root, buffer, mode, links);
     if (fd != -ENOENT)
         return fd;
     for (char *at = buffer; *at != '\0';) {
