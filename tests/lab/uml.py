@@ -36,10 +36,54 @@ ip link set lo up
 mkdir -p {shared}
 {mounts}
 cd /tmp
-sh {job}/script >{job}/output 2>&1 </dev/null
-echo $? >{job}/status
-poweroff -f
+{first}
 """
+
+_SCRIPT = """sh {job}/script >{job}/output 2>&1 </dev/null
+echo $? >{job}/status
+poweroff -f"""
+
+# systemd as the first process, with units of the lab's own alone: a message bus, and the script as a service. No
+# generators: all of them would run at every reload, for seconds.
+_SYSTEMD_PROGRAM = Path("/usr/lib/systemd/systemd")
+_SYSTEMD = """units=/run/systemd/system
+mount -t tmpfs tmpfs /usr/lib/systemd/system-generators
+mkdir -p $units /run/systemd/system.conf.d
+printf '[Manager]\\nDefaultEnvironment=PATH=%s HOME=/root "GLIBC_TUNABLES=%s"\\n' "$PATH" "$GLIBC_TUNABLES" \\
+    >/run/systemd/system.conf.d/lab.conf
+cat >$units/lab.target <<END
+[Unit]
+Requires=lab.service dbus.socket
+END
+cat >$units/dbus.socket <<END
+[Unit]
+DefaultDependencies=no
+[Socket]
+ListenStream=/run/dbus/system_bus_socket
+END
+cat >$units/dbus.service <<END
+[Unit]
+DefaultDependencies=no
+Requires=dbus.socket
+[Service]
+ExecStart=dbus-daemon --config-file=/run/dbus.conf --address=systemd: --nofork --nopidfile
+END
+cat >/run/dbus.conf <<END
+<busconfig><type>system</type><listen>unix:path=/run/dbus/system_bus_socket</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*" eavesdrop="true"/>
+<allow eavesdrop="true"/></policy></busconfig>
+END
+cat >$units/lab.service <<END
+[Unit]
+DefaultDependencies=no
+After=dbus.socket
+[Service]
+Type=oneshot
+WorkingDirectory=/tmp
+ExecStart=sh -c 'sh {job}/script >{job}/output 2>&1 </dev/null; echo \\$? >{job}/status'
+ExecStopPost=systemctl --force --force poweroff
+END
+exec {systemd} --unit=lab.target --log-target=console --log-level=warning"""
 
 
 _PTRACE, _GETREGSET, _XSTATE = 101, 0x4204, 0x202
@@ -72,10 +116,12 @@ class Finished:
     output: str
 
 
-def unavailable() -> str | None:
-    """Why no script can be run here; None when one can."""
+def unavailable(*, systemd: bool = False) -> str | None:
+    """Why no script can be run here, or none under systemd; None when one can."""
     if shutil.which(PROGRAM) is None:
         return f"{PROGRAM} is not installed (package user-mode-linux)"
+    if systemd and (not _SYSTEMD_PROGRAM.exists() or shutil.which("dbus-daemon") is None):
+        return "systemd or dbus-daemon is not installed"
     return None if os.geteuid() == 0 else "needs root, to own the files that the kernel inside sees"
 
 
@@ -90,9 +136,17 @@ def environment() -> dict[str, str]:
 
 
 def run(
-    script: str, directories: Mapping[str, Path] | None = None, *, seconds: float = 120, memory_mb: int = 512
+    script: str,
+    directories: Mapping[str, Path] | None = None,
+    *,
+    seconds: float = 120,
+    memory_mb: int = 512,
+    systemd: bool = False,
 ) -> Finished:
-    """Runs a shell script; each of ``directories`` is /run/lab/NAME inside, and what is written there stays."""
+    """Runs a shell script; each of ``directories`` is /run/lab/NAME inside, and what is written there stays.
+
+    With ``systemd`` it is a service of systemd's, which is the first process and has a system bus.
+    """
     # Not below /tmp: that is another one inside.
     with tempfile.TemporaryDirectory(prefix="wherry-uml-", dir="/var/tmp") as name:
         place = Path(name)
@@ -101,10 +155,15 @@ def run(
         init = place / "init"
         mounts = "\n".join(_mount(*one) for one in shared.items())
         variables = "\n".join(f"export {variable}={value}" for variable, value in environment().items())
-        init.write_text(_INIT.format(variables=variables, shared=SHARED, job=job, mounts=mounts))
+        first = (_SYSTEMD if systemd else _SCRIPT).format(job=job, systemd=_SYSTEMD_PROGRAM)
+        init.write_text(_INIT.format(variables=variables, shared=SHARED, mounts=mounts, first=first))
         init.chmod(0o755)
         (place / "script").write_text(script)
-        console = _boot(place, init, seconds, memory_mb)
+        try:
+            console = _boot(place, init, seconds, memory_mb)
+        except UmlError as error:
+            printed = (place / "output").read_text(errors="replace") if (place / "output").exists() else ""
+            raise UmlError(f"{error}; the script's last words:\n{printed[-2000:]}") from error
         if not (place / "status").exists():
             raise UmlError(f"the script did not end:\n{console[-2000:]}")
         return Finished(int((place / "status").read_text()), (place / "output").read_text(errors="replace"))

@@ -40,7 +40,11 @@ struct wherry_cgroup_directory {
 struct wherry_cgroup {
     enum wherry_cgroup_layout layout;
     size_t count;
-    char *warning; /* what was left out because the kernel has removed it for good; NULL: nothing */
+    char *warning;                   /* what was left out because the kernel has removed it for good; NULL: nothing */
+    char *unit;                      /* the scope of systemd that it is; NULL: not systemd's */
+    char *slice;                     /* the scope's, until it is made */
+    struct json_object *annotations; /* the configuration's, until it is made */
+    pid_t keeper;                    /* a process that keeps a new scope from being empty; 0: none */
     struct wherry_cgroup_directory at[WHERRY_CGROUP_HIERARCHIES_MAX];
 };
 
@@ -57,6 +61,13 @@ struct wherry_cgroup {
 int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, struct wherry_error *err);
 
 /*
+ * The same for a scope that systemd is to make: `cgroups_path` is SLICE:PREFIX:NAME or empty (systemd_name.h),
+ * annotations org.systemd.property.* are properties of it. From here on every change goes through systemd as well.
+ */
+int wherry_cgroup_place_unit(const char *cgroups_path, const char *id, struct json_object *annotations,
+                             struct wherry_cgroup *cg, struct wherry_error *err);
+
+/*
  * Makes the directories of a placed group and applies `resources` (the OCI linux.resources object, may be NULL) to
  * them. Devices are denied unless a rule or the standard list (null, zero, full, random, urandom, tty, ptmx, pts, and
  * mknod) allows them. A value of 0 for a memory limit, cpu shares, quota or period means "not set", as in other
@@ -64,6 +75,9 @@ int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, stru
  * failure nothing of it remains, `cg` included. All of `resources` is read before anything is made.
  */
 int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err);
+
+/* The container's first process is inside: a new scope needs no other to be there. */
+void wherry_cgroup_settle(struct wherry_cgroup *cg);
 
 /* Applies what `resources` names to the existing directories; what it does not name stays as it is, and on failure
  * everything does. */

@@ -23,6 +23,7 @@ struct wherry_launch_options {
     bool ignore_paused;         /* exec: in a paused container too, where the process waits for resume */
     unsigned preserved_fds;     /* descriptors 3 to 3+n-1 are handed on */
     unsigned listen_fds;        /* create, run: how many of them, from 3 on, are sockets of sd_listen_fds(3) */
+    bool systemd;               /* create, run: the container is a scope of systemd */
     bool keep_keyring;          /* do not give the process a session keyring of its own */
 };
 

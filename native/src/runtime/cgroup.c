@@ -7,6 +7,7 @@
 #include "runtime/cgroup_make.h"
 #include "runtime/cgroup_setting.h"
 #include "runtime/cgroup_undo.h"
+#include "runtime/cgroup_unit.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
 
@@ -52,9 +53,10 @@ static int prepare_devices(struct json_object *resources, bool update, struct wh
         return wherry_error_set(err, ENOTSUP, WHERE ".devices: the devices controller is not mounted on this host");
     if (directory->unified)
         return DEVICES_PROGRAM;
-    if (!update) {
+    /* systemd throws all rules away and begins anew, whatever has changed. */
+    if (!update || cg->unit != NULL) {
         result = cgroup_devices_v1(rules, settings, err);
-        return result < 0 ? result : DEVICES_WRITE;
+        return result < 0 ? result : update ? DEVICES_FREEZE : DEVICES_WRITE;
     }
     result = cgroup_directory_open(directory, err);
     if (result >= 0)
@@ -101,34 +103,6 @@ static int check_usage(struct json_object *resources, struct wherry_cgroup *cg, 
     return 0;
 }
 
-/* Writes settings that deny everything for an instant: the group is frozen so that nothing inside meets it. */
-static int apply_frozen(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct cgroup_settings *undo,
-                        struct wherry_error *err)
-{
-    struct wherry_cgroup_directory *freezer = cgroup_directory_of(cg, CGROUP_FREEZER);
-    struct wherry_error thaw = WHERRY_ERROR_INIT;
-    char text[16] = "";
-    bool thawed;
-    int result;
-
-    if (freezer == NULL)
-        return wherry_error_set(err, ENOTSUP, WHERE ".devices: no freezer to change the rules of what runs");
-    result = cgroup_directory_open(freezer, err);
-    if (result < 0)
-        return result;
-    thawed =
-        cgroup_file_read(freezer->fd, freezer->unified ? "cgroup.freeze" : "freezer.state", text, sizeof(text)) > 0 &&
-        (strcmp(text, "THAWED") == 0 || strcmp(text, "0") == 0);
-    result = thawed ? wherry_cgroup_freeze(cg, true, err) : 0;
-    if (result >= 0)
-        result = cgroup_settings_apply(settings, cg, undo, err);
-    if (result < 0)
-        cgroup_undo_apply(undo, cg, err);
-    if (thawed && wherry_cgroup_freeze(cg, false, result < 0 ? &thaw : err) < 0 && result >= 0)
-        result = -EIO;
-    return result;
-}
-
 static int attach_program(const struct cgroup_device_rules *rules, struct wherry_cgroup *cg, struct wherry_error *err)
 {
     struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_DEVICES);
@@ -171,6 +145,8 @@ static int make(struct json_object *resources, struct wherry_cgroup *cg, struct 
     cleanup_change struct change change = CHANGE_INIT;
     int result = prepare(resources, false, cg, &change, err);
 
+    if (result >= 0 && cg->unit != NULL)
+        result = cgroup_unit_start(cg, &change.settings, change.devices != DEVICES_NONE ? &change.rules : NULL, err);
     if (result >= 0)
         result = cgroup_make_directories(cg, err);
     if (result >= 0)
@@ -199,15 +175,67 @@ int wherry_cgroup_place(const char *cgroups_path, struct wherry_cgroup *cg, stru
 
 int wherry_cgroup_make(struct wherry_cgroup *cg, struct json_object *resources, struct wherry_error *err)
 {
+    struct wherry_error ignored;
     int result = make(resources, cg, err);
 
     if (result >= 0)
         return 0;
+    if (cg->unit != NULL)
+        cgroup_unit_stop(cg, &ignored);
     for (size_t i = 0; i < cg->count; i++) {
         if (cg->at[i].made)
             rmdir(cg->at[i].path);
     }
     wherry_cgroup_free(cg);
+    return result;
+}
+
+/* Writes first, because the kernel is the judge of what is asked for; then tells systemd. */
+static int change_limits(struct wherry_cgroup *cg, struct change *change, struct cgroup_settings *undo,
+                         struct wherry_error *err)
+{
+    const struct cgroup_device_rules *rules = change->devices != DEVICES_NONE ? &change->rules : NULL;
+    int result = cgroup_settings_apply(&change->settings, cg, undo, err);
+
+    if (result >= 0 && cg->unit != NULL)
+        result = cgroup_unit_update(cg, &change->settings, rules, err);
+    /* systemd has thrown the rules of v1 away and begun anew. */
+    if (result >= 0 && cg->unit != NULL && change->devices == DEVICES_FREEZE) {
+        cgroup_settings_reset(&change->settings);
+        result = cgroup_settings_apply(&change->settings, cg, NULL, err);
+    }
+    /* In one step, and last: what comes before it can be taken back, this needs not. */
+    if (result >= 0 && change->devices == DEVICES_PROGRAM)
+        result = attach_program(&change->rules, cg, err);
+    if (result < 0)
+        cgroup_undo_apply(undo, cg, err);
+    return result < 0 ? result : 0;
+}
+
+/* Settings that deny everything for an instant, or systemd doing so: the group is frozen so that nothing inside meets
+ * it. */
+static int change_frozen(struct wherry_cgroup *cg, struct change *change, struct cgroup_settings *undo,
+                         struct wherry_error *err)
+{
+    struct wherry_cgroup_directory *freezer = cgroup_directory_of(cg, CGROUP_FREEZER);
+    struct wherry_error thaw = WHERRY_ERROR_INIT;
+    char text[16] = "";
+    bool thawed;
+    int result;
+
+    if (freezer == NULL)
+        return wherry_error_set(err, ENOTSUP, WHERE ".devices: no freezer to change the rules of what runs");
+    result = cgroup_directory_open(freezer, err);
+    if (result < 0)
+        return result;
+    thawed =
+        cgroup_file_read(freezer->fd, freezer->unified ? "cgroup.freeze" : "freezer.state", text, sizeof(text)) > 0 &&
+        (strcmp(text, "THAWED") == 0 || strcmp(text, "0") == 0);
+    result = thawed ? wherry_cgroup_freeze(cg, true, err) : 0;
+    if (result >= 0)
+        result = change_limits(cg, change, undo, err);
+    if (thawed && wherry_cgroup_freeze(cg, false, result < 0 ? &thaw : err) < 0 && result >= 0)
+        result = -EIO;
     return result;
 }
 
@@ -223,15 +251,13 @@ int wherry_cgroup_update(struct wherry_cgroup *cg, struct json_object *resources
         result = cgroup_make_controllers(cg, &change.settings, err);
     if (result < 0)
         return result;
-    if (change.devices == DEVICES_FREEZE)
-        return apply_frozen(&change.settings, cg, &undo, err);
-    result = cgroup_settings_apply(&change.settings, cg, &undo, err);
-    /* In one step, and last: what comes before it can be taken back, this needs not. */
-    if (result >= 0 && change.devices == DEVICES_PROGRAM)
-        result = attach_program(&change.rules, cg, err);
-    if (result < 0)
-        cgroup_undo_apply(&undo, cg, err);
-    return result < 0 ? result : 0;
+    return change.devices == DEVICES_FREEZE ? change_frozen(cg, &change, &undo, err)
+                                            : change_limits(cg, &change, &undo, err);
+}
+
+void wherry_cgroup_settle(struct wherry_cgroup *cg)
+{
+    cgroup_unit_release(cg);
 }
 
 int wherry_cgroup_v2_fd(struct wherry_cgroup *cg)
@@ -279,6 +305,11 @@ void wherry_cgroup_free(struct wherry_cgroup *cg)
         free(cg->at[i].path);
         wherry_cleanup_close(&cg->at[i].fd);
     }
+    cgroup_unit_release(cg);
     free(cg->warning);
+    free(cg->unit);
+    free(cg->slice);
+    if (cg->annotations != NULL)
+        json_object_put(cg->annotations);
     *cg = (struct wherry_cgroup)WHERRY_CGROUP_INIT;
 }

@@ -48,7 +48,8 @@ static int take_over(struct wherry_cgroup_directory *directory, struct wherry_er
     return 0;
 }
 
-static int make_one(struct wherry_cgroup_directory *directory, struct wherry_error *err)
+/* Of a scope (`unit`) systemd has made some, with its keeper inside. */
+static int make_one(struct wherry_cgroup_directory *directory, bool unit, struct wherry_error *err)
 {
     for (int i = 0; i < MAKE_TRIES; i++) {
         int result;
@@ -58,7 +59,7 @@ static int make_one(struct wherry_cgroup_directory *directory, struct wherry_err
             return 0;
         }
         if (errno == EEXIST)
-            return take_over(directory, err);
+            return unit ? 0 : take_over(directory, err);
         if (errno != ENOENT)
             break;
         result = make_parents(directory->path);
@@ -146,7 +147,7 @@ int cgroup_make_directories(struct wherry_cgroup *cg, struct wherry_error *err)
     int result = 0;
 
     for (size_t i = 0; i < cg->count && result >= 0; i++) {
-        result = make_one(&cg->at[i], err);
+        result = make_one(&cg->at[i], cg->unit != NULL, err);
         if (result >= 0 && !cg->at[i].unified && (cg->at[i].controllers & CGROUP_BIT(CGROUP_CPUSET)) != 0)
             result = inherit_cpuset(&cg->at[i], err);
     }

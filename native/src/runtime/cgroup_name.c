@@ -24,7 +24,7 @@ int wherry_cgroup_name(const char *cgroups_path, const char *id, char name[WHERR
     const char *path = cgroups_path != NULL && cgroups_path[0] != '\0' ? cgroups_path : id;
 
     if (strchr(path, ':') != NULL)
-        return wherry_error_set(err, 0, "linux.cgroupsPath: %s: systemd's form is not supported", path);
+        return wherry_error_set(err, 0, "linux.cgroupsPath: %s: systemd's form needs --systemd-cgroup", path);
     if (has_parent_component(path))
         return wherry_error_set(err, 0, "linux.cgroupsPath: %s: must not contain ..", path);
     if ((size_t)snprintf(name, WHERRY_CGROUP_NAME_MAX, "%s", path) >= WHERRY_CGROUP_NAME_MAX)

@@ -1,10 +1,13 @@
 /* Removing a container's control groups with all that was made below them. */
 #include "runtime/cgroup_file.h"
+#include "runtime/cgroup_unit.h"
 #include "wherry/cgroup.h"
 #include "wherry/cleanup.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define REMOVE_US 5000000U
 #define LEAVE_US 1000000U
@@ -48,10 +51,23 @@ static int remove_below(int parent, const char *name, unsigned depth)
     return unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT ? 0 : -errno;
 }
 
+/* A scope ends by itself when nobody is in it any more: that systemd cannot be asked to end it costs nothing but its
+ * memory of it. */
+static void stop_unit(struct wherry_cgroup *cg)
+{
+    struct wherry_error err = WHERRY_ERROR_INIT;
+
+    if (cg->unit == NULL || cgroup_unit_stop(cg, &err) >= 0)
+        return;
+    free(cg->warning);
+    cg->warning = strdup(err.message);
+}
+
 int wherry_cgroup_remove(struct wherry_cgroup *cg, struct wherry_error *err)
 {
     unsigned waited = 0;
 
+    stop_unit(cg);
     for (size_t i = 0; i < cg->count; i++) {
         int result;
 

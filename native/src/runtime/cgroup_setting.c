@@ -49,6 +49,12 @@ struct cgroup_setting *cgroup_settings_add(struct cgroup_settings *settings, uns
     return setting;
 }
 
+void cgroup_settings_reset(struct cgroup_settings *settings)
+{
+    for (size_t i = 0; i < settings->count; i++)
+        settings->list[i].done = false;
+}
+
 void cgroup_settings_free(struct cgroup_settings *settings)
 {
     free(settings->list);

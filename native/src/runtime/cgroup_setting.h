@@ -61,6 +61,9 @@ int cgroup_blockio_translate(struct json_object *resources, bool unified, struct
 int cgroup_settings_apply(struct cgroup_settings *settings, struct wherry_cgroup *cg, struct cgroup_settings *undo,
                           struct wherry_error *err);
 
+/* Has the next application write all of them once more. */
+void cgroup_settings_reset(struct cgroup_settings *settings);
+
 void cgroup_settings_free(struct cgroup_settings *settings);
 
 static inline void cleanup_cgroup_settings_free(struct cgroup_settings *settings)

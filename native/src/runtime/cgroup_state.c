@@ -1,5 +1,6 @@
 /* Control groups in the runtime's state file:
- *   {"layout": "v1|hybrid|v2", "directories": [{"path": …, "unified": bool, "controllers": ["cpu", …]}, …]} */
+ *   {"layout": "v1|hybrid|v2", "unit": "NAME.scope", "directories": [
+ *       {"path": …, "unified": bool, "controllers": ["cpu", …]}, …]}, where "unit" is a scope of systemd's. */
 #include "runtime/cgroup_layout.h"
 #include "wherry/cgroup.h"
 #include "wherry/json.h"
@@ -61,6 +62,7 @@ struct json_object *wherry_cgroup_save(const struct wherry_cgroup *cg)
     for (size_t i = 0; i < cg->count && good; i++)
         good = append(directories, save_directory(&cg->at[i]));
     good = good && put(object, "layout", json_object_new_string(layout_names[cg->layout]));
+    good = good && (cg->unit == NULL || put(object, "unit", json_object_new_string(cg->unit)));
     if (good && put(object, "directories", directories))
         return object;
     if (!good)
@@ -113,11 +115,12 @@ static int load_directory(struct json_object *object, size_t index, struct wherr
 int wherry_cgroup_load(struct json_object *saved, struct wherry_cgroup *cg, struct wherry_error *err)
 {
     struct json_object *directories = NULL;
-    const char *layout = NULL;
+    const char *layout = NULL, *unit = NULL;
     int result = 0;
 
     *cg = (struct wherry_cgroup)WHERRY_CGROUP_INIT;
     if (wherry_json_string(saved, "", "layout", &layout, err) < 0 ||
+        wherry_json_string(saved, "", "unit", &unit, err) < 0 ||
         wherry_json_array(saved, "", "directories", &directories, err) < 0)
         return -EINVAL;
     for (size_t i = 0; i < sizeof(layout_names) / sizeof(layout_names[0]) && layout != NULL; i++) {
@@ -129,6 +132,9 @@ int wherry_cgroup_load(struct json_object *saved, struct wherry_cgroup *cg, stru
         return wherry_error_set(err, EINVAL, "the record of the control groups is damaged");
     for (size_t i = 0; i < json_object_array_length(directories) && result >= 0; i++)
         result = load_directory(json_object_array_get_idx(directories, i), i, cg, err);
+    cg->unit = unit != NULL ? strdup(unit) : NULL;
+    if (result >= 0 && unit != NULL && cg->unit == NULL)
+        result = wherry_error_set(err, ENOMEM, "the record of the control groups");
     if (result < 0)
         wherry_cgroup_free(cg);
     return result;

@@ -118,7 +118,8 @@ int wherry_cli_print(struct json_object *document, struct wherry_error *err)
 static int print_help(void)
 {
     printf("wherry-runtime %s: an OCI runtime\n\n"
-           "usage: wherry-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--version] VERB "
+           "usage: wherry-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--systemd-cgroup] "
+           "[--version] VERB "
            "...\n\n",
            WHERRY_VERSION);
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
@@ -182,7 +183,7 @@ static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wh
         else if (code == 'f')
             cli->log_json = strcmp(optarg, "json") == 0;
         else if (code == 's')
-            return wherry_error_set(err, 0, "--systemd-cgroup: not supported by this runtime");
+            cli->systemd = true;
         else if (code == 'v')
             return print_version();
         else if (code == 'h')

@@ -34,8 +34,9 @@ struct wherry_cli {
     const char *root;
     const char *log; /* a file, or NULL */
     bool log_json;
-    bool debug;  /* tell the log what is done, too */
-    char **argv; /* as the program got it, to execute itself anew */
+    bool systemd; /* new containers are scopes of systemd */
+    bool debug;   /* tell the log what is done, too */
+    char **argv;  /* as the program got it, to execute itself anew */
 };
 
 /* One verb: its own name in argv[0], its options and operands after it. Returns the exit status, negative with `err`

@@ -57,7 +57,7 @@ static struct json_object *linux_features(void)
     static const struct {
         const char *name;
         bool value;
-    } groups[] = {{"v1", true}, {"v2", true}, {"systemd", false}, {"systemdUser", false}};
+    } groups[] = {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}};
     struct json_object *object = json_object_new_object();
     struct json_object *cgroup = json_object_new_object();
     struct json_object *mount_extensions = json_object_new_object();

@@ -99,11 +99,16 @@ static int make_fifo(struct creation *creation, struct wherry_error *err)
 static int place_cgroup(struct creation *creation, struct wherry_error *err)
 {
     char path[WHERRY_CGROUP_NAME_MAX];
+    const struct wherry_spec *spec = &creation->spec;
+    struct wherry_container *container = &creation->container;
+    int result;
 
-    if (wherry_cgroup_name(creation->spec.cgroups_path, creation->container.id, path, err) < 0 ||
-        wherry_cgroup_place(path, &creation->container.cgroup, err) < 0)
-        return -1;
-    return wherry_container_save(&creation->container, err);
+    if (creation->options->systemd)
+        result =
+            wherry_cgroup_place_unit(spec->cgroups_path, container->id, spec->annotations, &container->cgroup, err);
+    else if ((result = wherry_cgroup_name(spec->cgroups_path, container->id, path, err)) >= 0)
+        result = wherry_cgroup_place(path, &container->cgroup, err);
+    return result < 0 ? -1 : wherry_container_save(container, err);
 }
 
 static int make_cgroup(struct creation *creation, struct wherry_error *err)
@@ -261,6 +266,7 @@ static int create(struct creation *creation, const char *id, bool wait_for_start
     if (prepare(creation, id, wait_for_start, err) < 0 || clone_child(creation, err) < 0 ||
         admit_child(creation, err) < 0 || converse(creation, err) < 0)
         return -1;
+    wherry_cgroup_settle(&creation->container.cgroup);
     creation->container.ready = true;
     if (wherry_container_save(&creation->container, err) < 0)
         return -1;

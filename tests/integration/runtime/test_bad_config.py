@@ -129,7 +129,6 @@ def test_very_long_lists_are_no_danger(runtime: Runtime, bundle: Bundle) -> None
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (["--systemd-cgroup", "list"], "--systemd-cgroup: not supported"),
     (["--odd", "list"], "--odd"),
     (["--log-format", "xml", "list"], "--log-format: xml"),
     (["frobnicate"], "frobnicate is not known"),
