@@ -113,6 +113,40 @@ static void mounts_that_make_no_sense_are_refused(void)
         CHECK_FAILS(parse_with(cases[i].mount, "", &spec, &err), err, cases[i].message);
 }
 
+static void mappings_in_an_option_are_read_or_refused(void)
+{
+    static const char *const wrong[] = {"",
+                                        "uids=",
+                                        "uids=0",
+                                        "uids=0-",
+                                        "uids=0-1-",
+                                        "uids=0-1-1",
+                                        "gids=0-1-1;",
+                                        "uids=0-1-1;gids=0-1-1#",
+                                        "uids=0-1-1;gids=0-1-1;x",
+                                        "uids=0-1-1;;gids=0-1-1",
+                                        "uids=0-1-1;uids=0-1-1;gids=0-1-1",
+                                        "uids=4294967295-1-1;gids=0-1-1",
+                                        "uids=99999999999999999999-1-1;gids=0-1-1"};
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    struct wherry_spec spec;
+    char mount[256];
+
+    CHECK_OK(parse_with("{\"destination\":\"/d\",\"source\":\"/s\",\"options\":[\"rbind\",\"ridmap=uids=1-2-3#4-5-6;"
+                        "gids=0-4294967294-1\"]}",
+                        "", &spec, &err),
+             err);
+    CHECK(spec.mounts[0].idmapped && spec.mounts[0].idmap_recursive);
+    CHECK(spec.mounts[0].uid_mappings.count == 2 && spec.mounts[0].uid_mappings.items[1].outside == 5);
+    CHECK(spec.mounts[0].gid_mappings.count == 1 && spec.mounts[0].gid_mappings.items[0].outside == 4294967294u);
+    wherry_spec_free(&spec);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(mount, sizeof(mount), "{\"destination\":\"/d\",\"source\":\"/s\",\"options\":[\"bind\",\"idmap=%s\"]}",
+                 wrong[i]);
+        CHECK_FAILS(parse_with(mount, "", &spec, &err), err, "mounts[0].options[1]: idmap=");
+    }
+}
+
 static void devices_have_type_number_and_mode(void)
 {
     struct wherry_error err = WHERRY_ERROR_INIT;
@@ -203,6 +237,7 @@ int main(void)
     RUN(the_options_of_a_bind_become_attributes);
     RUN(the_options_of_a_file_system_are_kept_in_order);
     RUN(mounts_that_make_no_sense_are_refused);
+    RUN(mappings_in_an_option_are_read_or_refused);
     RUN(devices_have_type_number_and_mode);
     RUN(both_spellings_of_a_sysctl_name_one_file);
     RUN(mappings_that_reach_beyond_the_ids_are_refused);

@@ -102,12 +102,12 @@ static int settle_filesystem(const char *where, struct wherry_mount *mount, stru
 static int settle(struct wherry_spec *spec, const char *bundle, const char *where, struct wherry_mount *mount,
                   struct wherry_error *err)
 {
-    if (mount->remount)
-        return settle_remount(where, mount, err);
     if (mount->type != NULL && strcmp(mount->type, "bind") == 0 && !mount->bind) {
         mount->bind = true;
         mount->recursive = true;
     }
+    if (mount->remount)
+        return settle_remount(where, mount, err);
     return mount->bind ? settle_bind(spec, bundle, where, mount, err) : settle_filesystem(where, mount, err);
 }
 
