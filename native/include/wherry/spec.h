@@ -11,6 +11,7 @@
 #include "wherry/arena.h"
 #include "wherry/error.h"
 #include "wherry/id_set.h"
+#include "wherry/lsm.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -71,8 +72,9 @@ struct wherry_process {
     bool no_new_privileges;
     bool has_oom_score_adj;
     int oom_score_adj;
-    struct json_object *capabilities; /* NULL when absent */
-    struct json_object *rlimits;      /* NULL when absent */
+    struct json_object *capabilities;     /* NULL when absent */
+    struct json_object *rlimits;          /* NULL when absent */
+    const char *labels[WHERRY_LSM_KINDS]; /* apparmorProfile, selinuxLabel; NULL when absent or empty */
     bool has_io_priority;
     int io_priority;                          /* class and level, as ioprio_set(2) takes them */
     const struct wherry_scheduler *scheduler; /* NULL when absent */
@@ -195,6 +197,7 @@ struct wherry_spec {
     size_t masked_count, readonly_count;
     uint64_t root_propagation; /* MS_SHARED, MS_SLAVE, …; 0: not said */
     bool root_propagation_recursive;
+    const char *mount_label; /* NULL when absent or empty */
     struct wherry_execution_domain domain;
     struct wherry_clock_offset clock_offsets[WHERRY_CLOCKS];
     size_t clock_offset_count;
@@ -223,6 +226,9 @@ int wherry_mount_options_parse(const char *const *options, size_t count, const c
 
 /* The name of the option number `index` that mounts may have, or NULL behind the last one. */
 const char *wherry_mount_option_name(size_t index);
+
+/* Gives the mounts that take one the context of linux.mountLabel, which this kernel's SELinux is to know. */
+int wherry_spec_apply_mount_label(struct wherry_spec *spec, struct wherry_error *err);
 
 /* The namespace entry for a CLONE_NEW* flag, or NULL when the container shares that namespace with the runtime. */
 const struct wherry_namespace *wherry_spec_namespace(const struct wherry_spec *spec, int flag);

@@ -22,6 +22,8 @@ void wherry_child_run(const struct wherry_plan *plan, int sync_fd)
     child.plan = plan;
     child.sync_fd = sync_fd;
     child.root_fd = child.proc_fd = child.sys_fd = child.null_fd = child.empty_fd = -1;
+    for (int lsm = 0; lsm < WHERRY_LSM_KINDS; lsm++)
+        child.label_fds[lsm] = -1;
     /* A runtime that is killed half way must not leave a half-made container running. Taken back before it says
      * "created". */
     prctl(PR_SET_PDEATHSIG, SIGKILL);

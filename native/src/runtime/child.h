@@ -18,6 +18,7 @@ struct wherry_child {
     bool proc_is_at_proc;             /* the container has that procfs at /proc */
     int null_fd;                      /* the host's /dev/null, once it is needed */
     int empty_fd;                     /* an attached, empty, read-only directory for masks, once it is needed */
+    int label_fds[WHERRY_LSM_KINDS];  /* of the own labels, -1 until they are needed */
     pid_t pid;                        /* as the host sees it; known when admitted */
     struct wherry_message_fds groups; /* its control groups, received when admitted */
     bool reported;                    /* "created" has been said */
@@ -107,6 +108,10 @@ wherry_step wherry_child_set_sysctl; /* struct wherry_sysctl */
 /* child_console.c */
 wherry_step wherry_child_open_console;  /* struct wherry_process */
 wherry_step wherry_child_take_terminal; /* no subject: standard input becomes the terminal of the process's session */
+
+/* child_labels.c */
+wherry_step wherry_child_open_labels;  /* struct wherry_identity */
+wherry_step wherry_child_write_labels; /* struct wherry_identity */
 
 /* child_scheduling.c */
 wherry_step wherry_child_set_affinity;      /* struct wherry_id_set */

@@ -40,6 +40,8 @@ static int read_configuration(struct creation *creation, bool wait_for_start, st
     /* One that is only created can do without: config.md, "Process". */
     if (!creation->spec.has_process && !wait_for_start)
         return wherry_error_set(err, 0, "%s/config.json: process: must be set", options->bundle);
+    if (wherry_spec_apply_mount_label(&creation->spec, err) < 0)
+        return -1;
     if (wherry_launch_check_console(options, &creation->spec.process, err) < 0)
         return -1;
     return wherry_launch_add_environment(options, &creation->spec.process, &creation->spec.arena, err);

@@ -51,8 +51,8 @@ static int open_running(struct execution *execution, const char *id, struct wher
 /* What the process does not say about its privileges and priorities is as in the container's own configuration. */
 static int complete(struct json_object *object, struct json_object *configuration)
 {
-    static const char *const inherited[] = {"capabilities", "rlimits",   "noNewPrivileges",
-                                            "ioPriority",   "scheduler", "execCPUAffinity"};
+    static const char *const inherited[] = {"capabilities", "rlimits",         "noNewPrivileges", "ioPriority",
+                                            "scheduler",    "execCPUAffinity", "apparmorProfile", "selinuxLabel"};
     struct json_object *own = NULL;
 
     if (!json_object_object_get_ex(configuration, "process", &own))

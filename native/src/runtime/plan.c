@@ -8,6 +8,7 @@
 #include "wherry/cleanup.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -71,6 +72,34 @@ static int prepare_environment(struct wherry_plan *plan, const struct wherry_pro
     return 0;
 }
 
+/* A label that the kernel could not apply is refused; that nothing confines the process is so without AppArmor anyway.
+ */
+static int prepare_labels(struct wherry_identity *identity, struct wherry_error *err)
+{
+    static const char *const fields[] = {
+        [WHERRY_LSM_APPARMOR] = "apparmorProfile", [WHERRY_LSM_SELINUX] = "selinuxLabel"};
+
+    for (int i = 0; i < WHERRY_LSM_KINDS; i++) {
+        const char *label = identity->process->labels[i];
+        cleanup_close int root = -1;
+
+        if (label == NULL)
+            continue;
+        root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (wherry_lsm_is_enabled((enum wherry_lsm)i, root))
+            identity->labels[i] = label;
+        else if (i != WHERRY_LSM_APPARMOR || strcmp(label, "unconfined") != 0)
+            return wherry_error_set(err, 0, "process.%s: %s: this kernel runs without %s", fields[i], label,
+                                    wherry_lsm_name((enum wherry_lsm)i));
+    }
+    return 0;
+}
+
+bool wherry_identity_has_labels(const struct wherry_identity *identity)
+{
+    return identity->labels[WHERRY_LSM_APPARMOR] != NULL || identity->labels[WHERRY_LSM_SELINUX] != NULL;
+}
+
 static int map_listener_slot(struct wherry_plan *plan, struct wherry_error *err)
 {
     void *mapped = mmap(NULL, sizeof(*plan->listener_slot), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -89,7 +118,7 @@ int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_proces
 
     identity->process = process;
     identity->domain = domain;
-    if (prepare_environment(plan, process, err) < 0 ||
+    if (prepare_environment(plan, process, err) < 0 || prepare_labels(identity, err) < 0 ||
         wherry_capabilities_parse(process->capabilities, &identity->capabilities, err) < 0 ||
         wherry_rlimits_parse(process->rlimits, &identity->rlimits, err) < 0)
         return -1;
@@ -121,6 +150,9 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
     struct wherry_identity *identity = &plan->identity;
     const struct wherry_process *process = identity->process;
 
+    /* Before no_new_privs, which forbids a label that permits more; through descriptors that are closed right after. */
+    if (wherry_identity_has_labels(identity))
+        wherry_plan_push(plan, wherry_child_write_labels, identity);
     /* What has served to set the container up is of no use from here on, and some of it is the host's; a created
      * container may wait for its start for long, and others may join it meanwhile. */
     wherry_plan_push(plan, wherry_child_close_descriptors, NULL);

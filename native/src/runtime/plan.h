@@ -42,7 +42,8 @@ struct wherry_identity {
     struct wherry_capabilities capabilities;
     struct wherry_rlimits rlimits;
     struct wherry_seccomp seccomp;
-    char **environment; /* as given, with a free slot at the end for HOME */
+    const char *labels[WHERRY_LSM_KINDS]; /* that the program gets; NULL: none */
+    char **environment;                   /* as given, with a free slot at the end for HOME */
     size_t environment_count;
     bool has_home;
 };
@@ -104,6 +105,9 @@ int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_proces
 /* Appends the wait for admission, and what can only be done then, unless that is in the plan already: the ID mappings
  * are written, the process is on record, and it has been handed its control groups, which it enters. */
 void wherry_plan_push_admission(struct wherry_plan *plan, const struct wherry_spec *spec);
+
+/* Whether the program gets a label. */
+bool wherry_identity_has_labels(const struct wherry_identity *identity);
 
 /* Appends the steps that both end with: from standard streams to the program's being found, and, after what is peculiar
  * to one of them, the last ones up to exec. */

@@ -43,6 +43,9 @@ void wherry_plan_push_admission(struct wherry_plan *plan, const struct wherry_sp
         return;
     plan->admission = true;
     wherry_plan_push(plan, wherry_child_await_admission, NULL);
+    /* Of the host's procfs, while it is in sight and the process still the one that may open them. */
+    if (wherry_identity_has_labels(&plan->identity))
+        wherry_plan_push(plan, wherry_child_open_labels, &plan->identity);
     /* Through descriptors that the runtime has opened, before the IDs change. */
     wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);
     if (wherry_spec_namespace(spec, CLONE_NEWUSER) != NULL)

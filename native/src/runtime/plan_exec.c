@@ -66,6 +66,9 @@ int wherry_plan_exec(struct wherry_plan *plan, const int *flags, struct wherry_e
     plan->birth = choose_birth(plan, *flags);
     /* Nothing is done before the runtime is sure of what it has made. */
     wherry_plan_push(plan, wherry_child_await_admission, NULL);
+    /* Of the host's procfs, before the container's is joined. Who is born later inherits the label. */
+    if (wherry_identity_has_labels(&plan->identity))
+        wherry_plan_push(plan, wherry_child_open_labels, &plan->identity);
     /* Through descriptors of the host's hierarchies, which are out of sight once the container's mounts are joined; and
      * before a cgroup namespace is joined that would not contain the place from which the process comes. */
     wherry_plan_push(plan, wherry_child_enter_cgroup, NULL);

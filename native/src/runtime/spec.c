@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,10 +40,24 @@ static int parse_annotations(struct wherry_spec *spec, struct wherry_error *err)
         return 0;
     json_object_object_foreach(spec->annotations, key, value)
     {
+        if (key[0] == '\0')
+            return wherry_error_set(err, 0, "annotations: a key must not be empty");
         if (!json_object_is_type(value, json_type_string))
             return wherry_error_set(err, 0, "annotations.%s: must be a string", key);
     }
     return 0;
+}
+
+/* 1.MINOR.PATCH, with a pre-release or build after it (semver.org). */
+static bool is_version(const char *text)
+{
+    int used = 0;
+    unsigned minor, patch;
+
+    if (strncmp(text, "1.", 2) != 0 || sscanf(text + 2, "%5u.%5u%n", &minor, &patch, &used) != 2)
+        return false;
+    text += 2 + used;
+    return text[0] == '\0' || ((text[0] == '-' || text[0] == '+') && text[1] != '\0');
 }
 
 static int parse_names(struct wherry_spec *spec, struct wherry_error *err)
@@ -51,9 +66,14 @@ static int parse_names(struct wherry_spec *spec, struct wherry_error *err)
         wherry_json_string(spec->document, "", "hostname", &spec->hostname, err) < 0 ||
         wherry_json_string(spec->document, "", "domainname", &spec->domainname, err) < 0)
         return -EINVAL;
-    if (spec->oci_version == NULL || strncmp(spec->oci_version, "1.", 2) != 0)
-        return wherry_error_set(err, 0, "ociVersion: %s: must be 1.x",
+    if (spec->oci_version == NULL || !is_version(spec->oci_version))
+        return wherry_error_set(err, 0, "ociVersion: %s: must be 1.x, such as 1.0.2",
                                 spec->oci_version != NULL ? spec->oci_version : "absent");
+    /* To most that write these documents an empty name is none. */
+    if (spec->hostname != NULL && spec->hostname[0] == '\0')
+        spec->hostname = NULL;
+    if (spec->domainname != NULL && spec->domainname[0] == '\0')
+        spec->domainname = NULL;
     /* The kernel's own limit, __NEW_UTS_LEN. */
     if (spec->hostname != NULL && strlen(spec->hostname) > 64)
         return wherry_error_set(err, 0, "hostname: %s: must be at most 64 bytes", spec->hostname);

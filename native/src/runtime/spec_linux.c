@@ -270,7 +270,6 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
     static const char *const refused[] = {"intelRdt"};
     struct json_object *object = NULL;
     struct wherry_arena *arena = &spec->arena;
-    const char *label = NULL;
     int found;
 
     found = wherry_json_object(spec->document, "", "linux", &object, err);
@@ -290,9 +289,7 @@ int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err)
         wherry_json_strings(object, "linux", "maskedPaths", arena, &spec->masked_paths, &spec->masked_count, err) < 0 ||
         wherry_json_strings(object, "linux", "readonlyPaths", arena, &spec->readonly_paths, &spec->readonly_count,
                             err) < 0 ||
-        wherry_json_string(object, "linux", "mountLabel", &label, err) < 0)
+        wherry_spec_parse_mount_label(object, spec, err) < 0)
         return -EINVAL;
-    if (label != NULL && label[0] != '\0')
-        return wherry_error_set(err, 0, "linux.mountLabel: %s: not supported by this runtime", label);
     return 0;
 }

@@ -13,8 +13,13 @@
 int wherry_process_parse_scheduling(struct json_object *object, const char *where, struct wherry_arena *arena,
                                     struct wherry_process *process, struct wherry_error *err);
 
+/* apparmorProfile and selinuxLabel of a process object. */
+int wherry_process_parse_labels(struct json_object *object, const char *where, struct wherry_process *process,
+                                struct wherry_error *err);
+
 int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struct wherry_error *err);
 int wherry_spec_parse_hooks(struct wherry_spec *spec, struct wherry_error *err);
+int wherry_spec_parse_mount_label(struct json_object *system, struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_time(struct json_object *system, struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_network_devices(struct json_object *system, struct wherry_spec *spec, struct wherry_error *err);
 int wherry_spec_parse_linux(struct wherry_spec *spec, struct wherry_error *err);

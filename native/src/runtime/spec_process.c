@@ -89,22 +89,6 @@ static int parse_console(struct json_object *object, const char *where, struct w
     return 0;
 }
 
-/* Labels of security modules that this runtime cannot apply: an empty one asks for nothing, any other is refused. */
-static int refuse_labels(struct json_object *object, const char *where, struct wherry_error *err)
-{
-    static const char *const labels[] = {"apparmorProfile", "selinuxLabel"};
-
-    for (size_t i = 0; i < WHERRY_COUNT(labels); i++) {
-        const char *value = NULL;
-
-        if (wherry_json_string(object, where, labels[i], &value, err) < 0)
-            return -EINVAL;
-        if (value != NULL && value[0] != '\0')
-            return wherry_error_set(err, 0, "%s.%s: %s: not supported by this runtime", where, labels[i], value);
-    }
-    return 0;
-}
-
 static int parse_limits(struct json_object *object, const char *where, struct wherry_process *process,
                         struct wherry_error *err)
 {
@@ -131,7 +115,7 @@ int wherry_process_parse(struct json_object *object, const char *where, struct w
         wherry_json_strings(object, where, "env", arena, &process->env, &process->env_count, err) < 0 ||
         wherry_json_string(object, where, "cwd", &process->cwd, err) < 0 ||
         parse_console(object, where, process, err) < 0 || parse_user(object, where, arena, process, err) < 0 ||
-        parse_limits(object, where, process, err) < 0 || refuse_labels(object, where, err) < 0 ||
+        parse_limits(object, where, process, err) < 0 || wherry_process_parse_labels(object, where, process, err) < 0 ||
         wherry_process_parse_scheduling(object, where, arena, process, err) < 0)
         return -EINVAL;
     if (process->arg_count == 0 || process->args[0][0] == '\0')

@@ -14,6 +14,8 @@ ABSENT = object()
 CASES: list[tuple[str, object, str]] = [
     ("ociVersion", ABSENT, "ociVersion"),
     ("ociVersion", "2.0.0", "ociVersion: 2.0.0: must be 1.x"),
+    ("ociVersion", "1.0", "ociVersion: 1.0: must be 1.x"),
+    ("ociVersion", "1.0.2x", "ociVersion: 1.0.2x: must be 1.x"),
     ("windows", {}, "windows: not supported by this runtime"),
     ("hostname", "x" * 65, "hostname"),
     ("hostname", "a\0b", "hostname: must not contain NUL"),
@@ -30,8 +32,8 @@ CASES: list[tuple[str, object, str]] = [
     ("process.args", [""], "process.args"),
     ("process.cwd", "relative", "process.cwd"),
     ("process.env", ["NOVALUE"], "process.env[0]"),
-    ("process.apparmorProfile", "docker-default", "process.apparmorProfile"),
-    ("process.selinuxLabel", "x:y", "process.selinuxLabel"),
+    ("process.apparmorProfile", "a\nb", "process.apparmorProfile: must be one line"),
+    ("process.selinuxLabel", 5, "process.selinuxLabel: must be a string"),
     ("process.oomScoreAdj", 1001, "process.oomScoreAdj"),
     ("process.noNewPrivileges", "yes", "process.noNewPrivileges: must be true or false"),
     ("process.rlimits", [{"type": "RLIMIT_ODD", "soft": 1, "hard": 1}], "RLIMIT_ODD"),
@@ -47,7 +49,7 @@ CASES: list[tuple[str, object, str]] = [
     ("linux.devices", [{"path": "x", "type": "c"}], "linux.devices[0].path"),
     ("linux.devices", [{"path": "/dev/x", "type": "c", "major": -1}], "linux.devices[0].major"),
     ("linux.rootfsPropagation", "public", "linux.rootfsPropagation: public"),
-    ("linux.mountLabel", "x:y", "linux.mountLabel"),
+    ("linux.mountLabel", ["x:y"], "linux.mountLabel: must be a string"),
     ("linux.intelRdt", {}, "linux.intelRdt: not supported"),
     ("linux.timeOffsets", {"monotonic": {}}, "linux.timeOffsets: only for a new time namespace"),
     ("linux.timeOffsets", {"realtime": {}}, "linux.timeOffsets.realtime: no such clock, must be monotonic or boottime"),
@@ -60,6 +62,7 @@ CASES: list[tuple[str, object, str]] = [
     ("linux.netDevices", {"nonesuch0": {}}, "linux.netDevices.nonesuch0: No such device"),
     ("linux.maskedPaths", "x", "linux.maskedPaths: must be an array"),
     ("linux.resources", [], "linux.resources: must be an object"),
+    ("annotations", {"": "x"}, "annotations: a key must not be empty"),
     ("annotations", {"key": 5}, "annotations.key: must be a string"),
 ]
 
