@@ -80,7 +80,8 @@ static pid_t sleepers(struct wherry_cgroup *cg)
     }
     close(ready[1]);
     CHECK(read(ready[0], &byte, 1) == 1);
-    CHECK(read(ready[0], &byte, 1) == 1 || true);
+    /* Of the two writers one may be killed before it writes: the end of file is as good. */
+    CHECK(read(ready[0], &byte, 1) >= 0);
     close(ready[0]);
     return pid;
 }

@@ -104,7 +104,8 @@ static scmp_filter_ctx begin(uint32_t action, unsigned level)
 {
     scmp_filter_ctx context = seccomp_init(action);
 
-    CHECK(context != NULL);
+    if (context == NULL)
+        SKIP("libseccomp does not find a kernel with filters");
     seccomp_arch_add(context, SCMP_ARCH_X86_64);
     seccomp_arch_add(context, SCMP_ARCH_X86);
     seccomp_arch_add(context, SCMP_ARCH_X32);

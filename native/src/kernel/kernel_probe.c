@@ -24,7 +24,7 @@ static int isolate(int namespaces)
         namespaces |= CLONE_NEWUSER;
     if (unshare(namespaces) < 0)
         return -errno;
-    if ((namespaces & CLONE_NEWNS) != 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+    if ((namespaces & CLONE_NEWNS) != 0 && mount("", "/", "", MS_REC | MS_PRIVATE, NULL) < 0)
         return -errno;
     return 0;
 }
