@@ -16,6 +16,8 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 Record = TypeVar("Record")
 Decoder = Callable[[Any], Any]
 
+_AS_THEY_ARE = frozenset((str, int, float, bool, type(None)))
+
 
 def encode(record: object) -> str:
     """The record as compact JSON text."""
@@ -32,6 +34,9 @@ def decode(record_type: type[Record], text: str) -> Record:
 
 
 def _plain(value: object) -> Any:
+    # Nearly all that a record holds is one of these: a container's start encodes fourteen of some fifty fields each.
+    if type(value) in _AS_THEY_ARE:
+        return value
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: _plain(getattr(value, name)) for name in _field_names(type(value))}
     if isinstance(value, Mapping):
