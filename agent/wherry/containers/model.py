@@ -333,6 +333,7 @@ class ContainerState:
     restart_count: int = 0
     manually_stopped: bool = False
     health: Health | None = None
+    oom_kills: int = 0
     log_lost_entries: int = 0
     log_lost_bytes: int = 0
 

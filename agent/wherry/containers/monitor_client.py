@@ -72,6 +72,7 @@ class MonitorState:
     log_lost_entries: int = 0
     log_lost_bytes: int = 0
     clients_cut: int = 0
+    oom_kills: int = 0
 
     @classmethod
     def parse(cls, text: bytes) -> MonitorState:

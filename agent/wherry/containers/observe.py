@@ -31,7 +31,7 @@ def observe(registry: Registry, waiters: Waiters, container: Container, seen: Mo
     if after != before:
         container = registry.change_state(container.id, after)
     _warn_of_losses(container, before)
-    if after.oom_killed and not before.oom_killed:
+    if _ran_out_of_memory(before, after):
         registry.publish(container, "oom")
     if after.finished_at != before.finished_at:
         registry.publish(container, "die", exit_attributes(after))
@@ -52,7 +52,7 @@ def settle(registry: Registry, waiters: Waiters, container: Container, seen: Mon
     if after.started_at != before.started_at:
         # It ran so shortly that its start and its end came in one report.
         registry.publish(container, "start")
-    if after.oom_killed and not before.oom_killed:
+    if _ran_out_of_memory(before, after):
         registry.publish(container, "oom")
     if before.status != "restarting" or after.finished_at != before.finished_at:
         registry.publish(container, "die", exit_attributes(after))
@@ -74,11 +74,19 @@ def _warn_of_losses(container: Container, before: ContainerState) -> None:
         log.warning("container %s: its log (%s) has lost %d entries, %d bytes", container.short_id, driver, lost, size)
 
 
+def _ran_out_of_memory(before: ContainerState, after: ContainerState) -> bool:
+    """Whether the kernel killed more processes of this run than was known. Older monitors count none."""
+    same_run = before.started_at == after.started_at
+    known = before.oom_kills if same_run else 0
+    return after.oom_kills > known or (after.oom_killed and not (same_run and before.oom_killed))
+
+
 def _settled(before: ContainerState, seen: MonitorState) -> ContainerState:
     return replace(
         before,
         exit_code=before.exit_code if seen.exit_code is None else seen.exit_code,
         oom_killed=seen.oom_killed,
+        oom_kills=seen.oom_kills,
         started_at=seen.started_at or before.started_at,
         finished_at=seen.finished_at or before.finished_at,
         restart_count=seen.restart_count,

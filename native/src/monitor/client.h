@@ -26,6 +26,7 @@ enum source_kind {
     SOURCE_ERROR,
     SOURCE_INPUT,
     SOURCE_CLIENT,
+    SOURCE_OOM,
     SOURCE_LOG
 };
 

@@ -17,6 +17,8 @@
 #define FINISH_MS 2000
 #define ARGUMENTS_MAX 12
 #define STATE_PATH_MAX 64
+#define OOM_LOOKS 4
+#define OOM_LOOK_MS 50
 #define EXIT_NOT_STARTED 128
 
 static const int NO_STDIO[3] = {-1, -1, -1};
@@ -35,6 +37,51 @@ static int read_pid(struct monitor *monitor, struct wherry_error *err)
         return wherry_error_set(err, EBADMSG, "the runtime's pid file says \"%s\"", text);
     monitor->record.pid = (pid_t)pid;
     return 0;
+}
+
+static void watch_memory(struct monitor *monitor)
+{
+    uint32_t events;
+
+    oom_open(&monitor->oom_watch, monitor->record.pid);
+    monitor->oom = (struct source){.kind = SOURCE_OOM, .fd = oom_wait_fd(&monitor->oom_watch, &events)};
+    monitor_wait_for(monitor, &monitor->oom, events);
+}
+
+/* Before the group is removed, which would wake us too; the count is the last word. */
+static void unwatch_memory(struct monitor *monitor)
+{
+    monitor->oom_looks = 0;
+    monitor_wait_for(monitor, &monitor->oom, 0);
+    monitor->oom.fd = -1;
+    if (oom_read(&monitor->oom_watch) > monitor->record.oom_kills)
+        monitor->record.oom_kills = monitor->oom_watch.count;
+    oom_close(&monitor->oom_watch);
+}
+
+/* The kernel tells before it kills (v1), or of much that is no kill (v2): it is looked a few times whether there was
+ * one, and meanwhile not listened to, so that a container that lives at its bound wakes nobody a thousand times. */
+void container_oom_notice(struct monitor *monitor)
+{
+    monitor_wait_for(monitor, &monitor->oom, 0);
+    monitor->oom_looks = OOM_LOOKS;
+    container_oom_look(monitor);
+}
+
+void container_oom_look(struct monitor *monitor)
+{
+    uint64_t kills = oom_read(&monitor->oom_watch);
+    uint32_t events;
+
+    monitor->oom_look_at = clock_monotonic_ms() + OOM_LOOK_MS;
+    if (--monitor->oom_looks == 0) {
+        oom_wait_fd(&monitor->oom_watch, &events);
+        monitor_wait_for(monitor, &monitor->oom, events);
+    }
+    if (kills <= monitor->record.oom_kills)
+        return;
+    monitor->record.oom_kills = kills;
+    relay_publish(monitor);
 }
 
 /* Runs the verb that makes the process, with the container's streams, and takes up what comes of it. The runtime may
@@ -65,7 +112,8 @@ static int make_process(struct monitor *monitor, const char *verb, const char *o
         ret = read_pid(monitor, err);
     if (ret < 0)
         return ret;
-    oom_find(monitor->record.pid, monitor->oom_path);
+    if (options->exec_process == NULL)
+        watch_memory(monitor);
     container_resize(monitor);
     relay_watch(monitor);
     return 0;
@@ -109,6 +157,7 @@ int container_start(struct monitor *monitor, struct wherry_error *err)
     monitor->record.status = RECORD_RUNNING;
     monitor->record.exit_code = -1;
     monitor->record.signal = 0;
+    monitor->record.oom_kills = 0;
     *monitor->record.error = '\0';
     relay_publish(monitor);
     return 0;
@@ -151,7 +200,7 @@ void container_ended(struct monitor *monitor, int status)
     record->pid = 0;
     record->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     record->exit_code = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-    record->oom_killed = monitor->options.exec_process == NULL && oom_happened(monitor->oom_path);
+    unwatch_memory(monitor);
     clock_now_text(record->finished_at);
     relay_drain(monitor);
     if (!monitor->started) { /* it died while it waited to be started */

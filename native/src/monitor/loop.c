@@ -187,6 +187,9 @@ static void handle(struct monitor *monitor, const struct epoll_event *event)
     case SOURCE_INPUT:
         container_stdio_flush(&monitor->stdio);
         break;
+    case SOURCE_OOM:
+        container_oom_notice(monitor);
+        break;
     case SOURCE_LOG: /* relay_throttle asks whether there is room */
         break;
     case SOURCE_CLIENT: {
@@ -275,6 +278,8 @@ static void meet_deadlines(struct monitor *monitor)
 
     if (monitor->restart_at != 0 && now >= monitor->restart_at)
         container_restart(monitor);
+    if (monitor->oom_looks > 0 && now >= monitor->oom_look_at)
+        container_oom_look(monitor);
     if (monitor->finishing && (monitor->lingering || all_is_told(monitor) || now >= monitor->finish_until))
         linger(monitor);
 }
@@ -292,6 +297,8 @@ static int patience(const struct monitor *monitor)
         until = monitor->restart_at;
     if (monitor->throttled && (until == 0 || until > now + LOOK_MS))
         until = now + LOOK_MS;
+    if (monitor->oom_looks > 0 && (until == 0 || until > monitor->oom_look_at))
+        until = monitor->oom_look_at;
     if (monitor->record.log_lost_entries != atomic_load(&monitor->log.lost_entries) &&
         (until == 0 || until > monitor->account_at))
         until = monitor->account_at;

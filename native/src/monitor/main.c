@@ -105,6 +105,8 @@ int main(int argc, char **argv)
     }
     monitor->stdio = (struct container_stdio)CONTAINER_STDIO_INIT;
     monitor->backoff = (struct restart_backoff)RESTART_BACKOFF_INIT;
+    monitor->oom_watch = (struct oom_watch)OOM_WATCH_INIT;
+    monitor->oom.fd = -1;
     monitor->record.exit_code = -1;
     ret = detach();
     if (ret <= 0)

@@ -20,13 +20,13 @@ struct monitor {
     int state_dir;
     int backlog_dir;
     int epoll;
-    struct source listener, signals, output, error, input, log_room;
+    struct source listener, signals, output, error, input, log_room, oom;
     struct client *clients;
     struct container_stdio stdio;
     struct monitor_log log;
     struct record record;
     struct restart_backoff backoff;
-    char oom_path[OOM_PATH_MAX];
+    struct oom_watch oom_watch;
     uint16_t rows, columns; /* the last size that a client asked for; 0: none yet */
     bool started;           /* the process was let go */
     bool stopping;          /* a person stops it: no restart follows */
@@ -36,6 +36,8 @@ struct monitor {
     bool done;
     uint64_t started_ms;
     uint64_t restart_at; /* deadlines in ms of clock_monotonic_ms; 0: none */
+    uint64_t oom_look_at;
+    unsigned oom_looks; /* how often it is still looked whether a process was killed */
     uint64_t account_at; /* losses of the log are recorded, at most once a second */
     uint64_t finish_until;
 };
@@ -58,6 +60,10 @@ int container_signal(struct monitor *monitor, uint32_t number, bool everyone, st
 void container_finish(struct monitor *monitor);
 void container_delete(struct monitor *monitor);
 void container_resize(struct monitor *monitor);
+
+/* container.c, for the loop: memory may have run out. */
+void container_oom_notice(struct monitor *monitor);
+void container_oom_look(struct monitor *monitor);
 
 /* relay.c: bytes between the container and its clients. */
 void relay_output(struct monitor *monitor, struct source *source);

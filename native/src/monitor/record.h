@@ -21,7 +21,7 @@ struct record {
     char finished_at[CLOCK_TEXT_MAX];
     int exit_code; /* -1: not ended yet */
     int signal;    /* 0: none */
-    bool oom_killed;
+    uint64_t oom_kills; /* of this run: processes that the kernel killed for memory */
     uint32_t restart_count;
     uint64_t log_lost_entries; /* of all runs */
     uint64_t log_lost_bytes;

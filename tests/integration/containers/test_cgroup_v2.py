@@ -76,6 +76,16 @@ found["memory"] = hog.wait()["StatusCode"]
 hog.reload()
 found["oom_killed"] = hog.attrs["State"]["OOMKilled"]
 
+parent = start("parent", ["sh", "-c", "awk 'BEGIN { while (1) text = text \\"xxxxxxxxxxxxxxxx\\" text }'; sleep 1000"],
+               mem_limit="16m")
+for _ in range(100):
+    parent.reload()
+    if parent.attrs["State"]["OOMKilled"]:
+        break
+    time.sleep(0.1)
+found["child_oom"] = [parent.attrs["State"]["OOMKilled"], parent.status]
+parent.remove(force=True)
+
 forks = start("forks", ["sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do sleep 2 & done; wait"], pids_limit=5)
 forks.wait()
 found["forks"] = forks.logs().decode()
@@ -128,6 +138,10 @@ def test_removal_leaves_no_group(found: Mapping[str, Any]) -> None:
 
 def test_memory_hog_is_killed_and_it_is_told(found: Mapping[str, Any]) -> None:
     assert (found["memory"], found["oom_killed"]) == (137, True)
+
+
+def test_child_that_is_killed_for_memory_is_told_while_the_container_runs(found: Mapping[str, Any]) -> None:
+    assert found["child_oom"] == [True, "running"]
 
 
 def test_fork_bomb_meets_its_bound(found: Mapping[str, Any]) -> None:

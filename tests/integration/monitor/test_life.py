@@ -68,6 +68,26 @@ async def test_out_of_memory_is_noticed(watched: Watched) -> None:
     assert (states[-1].oom_killed, states[-1].exit_code) == (True, 137)
 
 
+async def test_child_that_is_killed_for_memory_is_noticed_while_the_container_goes_on(watched: Watched) -> None:
+    watched.bundle.linux["resources"] = {"memory": {"limit": 16 << 20}}
+    hog = "awk 'BEGIN { while (1) text = text \"xxxxxxxxxxxxxxxx\" text }'"
+    client = await watched.spawn(f"{hog}; read x; {hog}; exec sleep 100")
+    states = await client.subscribe()
+    await client.start()
+    async with asyncio.timeout(20):
+        while not (state := await anext(states)).oom_kills:
+            pass
+        assert (state.status, state.oom_killed) == ("running", True)
+        while state.oom_kills < 2:
+            state = await anext(states)
+    pid = state.monitor_pid
+    before = switches(pid)
+    await asyncio.sleep(1)
+    assert switches(pid) - before <= 6  # the looks that follow an event come to an end
+    await client.signal(signal.SIGKILL)
+    assert (await states_until(states, "exited")).oom_kills == 2
+
+
 async def test_restarts_wait_twice_as_long_each_time_and_end_at_the_bound(watched: Watched) -> None:
     watched.configure(restart="on-failure:3")
     _, states = await watched.run("exit 3")
