@@ -1,5 +1,6 @@
 /* The monitor's one loop: it sleeps in epoll until a stream, a client, a child or a deadline wants something. */
 #include "monitor/monitor.h"
+#include "monitor/trim.h"
 #include "wherry/cleanup.h"
 
 #include <errno.h>
@@ -19,6 +20,13 @@
 #define EVENTS_MAX 32
 #define BACKLOG 64
 #define LOOK_MS 1000 /* how often slow clients are looked at, while the container waits for them or is over */
+#define GATHER_MS 5
+#define GATHER_LEAST 512
+#define GATHER_MOST (12 * 1024) /* the pipe holds 64 KiB: at that pace it is far from full */
+#define HOT_WINDOW_MS 20
+#define HOT_ROUNDS 40
+#define TRIM_MS 200
+#define TRIM_PAUSE_MS 10000
 #define LINGER_MS (10 * 60 * 1000)
 
 int monitor_wait_for(struct monitor *monitor, struct source *source, uint32_t events)
@@ -272,6 +280,16 @@ static void linger(struct monitor *monitor)
         settle(monitor); /* the others are told at once */
 }
 
+/* The last thing before a sleep: what runs after it is in memory again. */
+static void trim_when_due(struct monitor *monitor)
+{
+    if (monitor->trim_at == 0 || clock_monotonic_ms() < monitor->trim_at)
+        return;
+    monitor->trimmed_at = monitor->trim_at;
+    monitor->trim_at = 0;
+    trim_memory();
+}
+
 static void meet_deadlines(struct monitor *monitor)
 {
     uint64_t now = clock_monotonic_ms();
@@ -282,6 +300,15 @@ static void meet_deadlines(struct monitor *monitor)
         container_oom_look(monitor);
     if (monitor->finishing && (monitor->lingering || all_is_told(monitor) || now >= monitor->finish_until))
         linger(monitor);
+}
+
+/* A little after it was last busy, and not more often than every ten seconds: a monitor that sleeps is small. */
+static void plan_trim(struct monitor *monitor)
+{
+    uint64_t now = clock_monotonic_ms();
+
+    if (monitor->trim_at == 0 && monitor->started && now >= monitor->trimmed_at + TRIM_PAUSE_MS)
+        monitor->trim_at = now + TRIM_MS;
 }
 
 /* Milliseconds to sleep; -1: until something happens. */
@@ -297,6 +324,8 @@ static int patience(const struct monitor *monitor)
         until = monitor->restart_at;
     if (monitor->throttled && (until == 0 || until > now + LOOK_MS))
         until = now + LOOK_MS;
+    if (monitor->trim_at != 0 && (until == 0 || until > monitor->trim_at))
+        until = monitor->trim_at;
     if (monitor->oom_looks > 0 && (until == 0 || until > monitor->oom_look_at))
         until = monitor->oom_look_at;
     if (monitor->record.log_lost_entries != atomic_load(&monitor->log.lost_entries) &&
@@ -305,6 +334,35 @@ static int patience(const struct monitor *monitor)
     if (until == 0)
         return -1;
     return until <= now ? 0 : (int)(until - now);
+}
+
+/*
+ * A container that writes thousands of lines a second would wake us for each. Then, and only then, a round is followed
+ * by a short sleep, in which the pipe gathers what comes; once little comes, or so much that the pipe could fill up,
+ * every piece is taken at once again. So lines that come one by one keep their order across the two streams.
+ */
+static void gather(struct monitor *monitor)
+{
+    const struct timespec pause = {.tv_nsec = GATHER_MS * 1000000L};
+    size_t bytes = monitor->round_bytes;
+    uint64_t now;
+
+    monitor->round_bytes = 0;
+    if (bytes == 0)
+        return;
+    now = clock_monotonic_ms();
+    if (monitor->hot) {
+        monitor->hot = bytes >= GATHER_LEAST && bytes <= GATHER_MOST;
+        monitor->rounds = 0;
+        monitor->rounds_since = now;
+    } else if (now > monitor->rounds_since + HOT_WINDOW_MS) {
+        monitor->rounds = 0;
+        monitor->rounds_since = now;
+    } else if (++monitor->rounds > HOT_ROUNDS) {
+        monitor->hot = bytes <= GATHER_MOST;
+    }
+    if (monitor->hot)
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
 }
 
 int monitor_run(struct monitor *monitor, struct wherry_error *err)
@@ -318,10 +376,14 @@ int monitor_run(struct monitor *monitor, struct wherry_error *err)
         meet_deadlines(monitor);
         if (monitor->done)
             return 0;
+        trim_when_due(monitor);
         count = epoll_wait(monitor->epoll, events, EVENTS_MAX, patience(monitor));
         if (count < 0 && errno != EINTR)
             return wherry_error_set(err, errno, "epoll_wait");
         for (int i = 0; i < count; i++)
             handle(monitor, &events[i]);
+        if (count > 0)
+            plan_trim(monitor);
+        gather(monitor);
     }
 }

@@ -37,9 +37,15 @@ struct monitor {
     uint64_t started_ms;
     uint64_t restart_at; /* deadlines in ms of clock_monotonic_ms; 0: none */
     uint64_t oom_look_at;
-    unsigned oom_looks; /* how often it is still looked whether a process was killed */
+    unsigned oom_looks;  /* how often it is still looked whether a process was killed */
     uint64_t account_at; /* losses of the log are recorded, at most once a second */
     uint64_t finish_until;
+    size_t round_bytes; /* of output, since the loop slept */
+    unsigned rounds;    /* that had output, since `rounds_since` */
+    uint64_t rounds_since;
+    bool hot; /* output comes in many small pieces: they are gathered */
+    uint64_t trim_at;
+    uint64_t trimmed_at;
 };
 
 /* The loop: returns when the container has ended for good, or was given up. */

@@ -66,9 +66,8 @@ size_t record_render(const struct record *record, const char *id, char text[RECO
         "\"restart_count\":%u,\"log_lost_entries\":%llu,\"log_lost_bytes\":%llu,\"clients_cut\":%u,\"error\":\"%s\"}",
         id, STATUS_NAMES[record->status], (int)getpid(), (unsigned long long)process_start_ticks(getpid()), pid,
         started, finished, code, signal, record->oom_kills > 0 ? "true" : "false",
-                       (unsigned long long)record->oom_kills, record->restart_count,
-        (unsigned long long)record->log_lost_entries, (unsigned long long)record->log_lost_bytes, record->clients_cut,
-        error);
+        (unsigned long long)record->oom_kills, record->restart_count, (unsigned long long)record->log_lost_entries,
+        (unsigned long long)record->log_lost_bytes, record->clients_cut, error);
     return (size_t)written;
 }
 

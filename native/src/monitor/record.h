@@ -19,8 +19,8 @@ struct record {
     pid_t pid;                       /* 0: none runs */
     char started_at[CLOCK_TEXT_MAX]; /* "": never */
     char finished_at[CLOCK_TEXT_MAX];
-    int exit_code; /* -1: not ended yet */
-    int signal;    /* 0: none */
+    int exit_code;      /* -1: not ended yet */
+    int signal;         /* 0: none */
     uint64_t oom_kills; /* of this run: processes that the kernel killed for memory */
     uint32_t restart_count;
     uint64_t log_lost_entries; /* of all runs */

@@ -53,6 +53,7 @@ static bool relay_once(struct monitor *monitor, struct source *source)
         stop_watching(monitor, source, fd);
         return false;
     }
+    monitor->round_bytes += (size_t)length;
     distribute(monitor, source, data, (size_t)length);
     return true;
 }
