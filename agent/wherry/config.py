@@ -91,6 +91,7 @@ class Config:
     log_driver: str = "json-file"
     log_opts: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""
+    exec_opts: tuple[str, ...] = ()
     init: bool = False
     init_path: str = ""
     no_new_privileges: bool = False
@@ -99,6 +100,11 @@ class Config:
     def paths(self) -> Paths:
         """Where this agent keeps what."""
         return Paths(self.data_root, self.exec_root)
+
+    @property
+    def systemd_cgroups(self) -> bool:
+        """Whether containers are scopes of systemd; of several ``native.cgroupdriver`` the last one counts."""
+        return self.exec_opts[-1:] == ("native.cgroupdriver=systemd",)
 
     @property
     def listen(self) -> tuple[str, ...]:

@@ -113,6 +113,12 @@ def _bridge(value: object) -> str:
     return text
 
 
+def _exec_option(value: object) -> str:
+    if value not in ("native.cgroupdriver=cgroupfs", "native.cgroupdriver=systemd"):
+        raise _Wrong("is not known", "native.cgroupdriver=cgroupfs or native.cgroupdriver=systemd")
+    return str(value)
+
+
 def _label(value: object) -> str:
     if "=" not in _text(value):
         raise _Wrong("is not a label", "key=value")
@@ -315,6 +321,8 @@ OPTIONS = (
     Option("log-driver", _choice(*LOG_DRIVERS), "log driver of containers: " + ", ".join(LOG_DRIVERS)),
     Option("log-opts", _texts, "option of the log driver, name=value", flag="log-opt", repeated=_pairs),
     Option("cgroup-parent", _text, "cgroup that containers' groups hang below"),
+    Option("exec-opts", _list(_exec_option), "native.cgroupdriver=cgroupfs, or systemd: containers are scopes of it",
+           flag="exec-opt", repeated=_same),
     Option("init", _boolean, "containers run below an init process, which reaps and passes signals on"),
     Option("init-path", _init_path, "that init process (default: wherry-init)"),
     Option("no-new-privileges", _boolean, "containers gain no privileges by set-user-ID programs"),
@@ -338,7 +346,6 @@ FIXED: Mapping[str, Fixed] = {
     "iptables": Fixed((True,), "true: NAT and published ports are rules in Wherry's own nftables table"),
     "ip6tables": Fixed((True,), "true: one nftables table serves IPv4 and IPv6"),
     "firewall-backend": Fixed(("nftables",), "nftables"),
-    "exec-opts": Fixed((["native.cgroupdriver=cgroupfs"], []), '["native.cgroupdriver=cgroupfs"]'),
     "default-ipc-mode": Fixed(("private",), "private"),
     "default-cgroupns-mode": Fixed(("private",), "private"),
     "seccomp-profile": Fixed(("builtin", ""), "builtin, or a profile for each container by --security-opt"),

@@ -10,7 +10,7 @@ from wherry import __version__
 from wherry.config import DEFAULT_CONFIG_FILE
 from wherry.config_options import FIXED, OPTIONS, REFUSED, flag_value
 
-_SINGULAR = {"storage-opts": "storage-opt", "features": "feature", "exec-opts": "exec-opt"}
+_SINGULAR = {"storage-opts": "storage-opt", "features": "feature"}
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 SWAP_LIMIT_V1 = Path("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes")
 UNIFIED_CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
+SLICE_NAME = re.compile(r"-\.slice|[A-Za-z0-9:_.\\@]+(-[A-Za-z0-9:_.\\@]+)*\.slice")
+"""systemd.slice(5): the parts between dashes are the slices above."""
 OWN_RUNTIME = "wherry-runtime"
 USUAL_NAMES = ("runc", "io.containerd.runc.v2")
 """What clients call the runtime of every engine; it is ours, unless the configuration names another of that name."""
@@ -84,6 +87,18 @@ class Context:
         return path
 
     def cgroups_path(self, container_id: str, parent: str) -> str:
-        """Below the given parent, the configured one or the instance's own group."""
-        group = parent or self.config.cgroup_parent or self.paths.instance
+        """Below the given parent, the configured one or the instance's own group.
+
+        With systemd the parent is a slice, system.slice where none is given, and the result ``SLICE:PREFIX:NAME``.
+        """
+        given = parent or self.config.cgroup_parent
+        if self.config.systemd_cgroups:
+            if given and not SLICE_NAME.fullmatch(given):
+                raise InvalidParameter(
+                    'cgroup-parent for systemd cgroup should be a valid slice named as "xxx.slice"',
+                    field="HostConfig.CgroupParent" if parent else "cgroup-parent",
+                    value=given,
+                )
+            return f"{given or 'system.slice'}:{self.paths.instance}:{container_id}"
+        group = given or self.paths.instance
         return f"/{group.strip('/')}/{container_id}"

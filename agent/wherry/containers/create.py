@@ -138,11 +138,12 @@ def _networking(given: NetworkingConfig, config: ContainerConfig, host_config: H
 
 
 def _check_references(context: Context, host_config: HostConfig) -> None:
-    """Containers whose namespaces shall be joined must exist."""
+    """Containers whose namespaces shall be joined must exist; the parent group must suit the cgroup driver."""
     for mode in (host_config.network_mode, host_config.pid_mode, host_config.ipc_mode):
         kind, _, reference = mode.partition(":")
         if kind == "container":
             context.registry.find(reference)
+    context.cgroups_path("", host_config.cgroup_parent)
 
 
 def _shares_host_name(host_config: HostConfig) -> bool:

@@ -101,6 +101,7 @@ class MonitorOptions:
     tty: bool = False
     stdin: bool = False
     stdin_once: bool = False
+    systemd_cgroup: bool = False
     backlog_dir: Path | None = None
     backlog_max: int = 0
     exec_process: Path | None = None
@@ -113,7 +114,8 @@ class MonitorOptions:
             "--runtime-root", self.runtime_root, "--state-dir", self.state_dir, "--ready-fd", str(ready_fd),
             "--restart", self.restart, *self.log.arguments(),
         ]  # fmt: skip
-        flags = {"--tty": self.tty, "--stdin": self.stdin, "--stdin-once": self.stdin_once}
+        flags = {"--tty": self.tty, "--stdin": self.stdin, "--stdin-once": self.stdin_once,
+                 "--systemd-cgroup": self.systemd_cgroup}  # fmt: skip
         line += [flag for flag, wanted in flags.items() if wanted]
         if self.backlog_dir is not None:
             line += ["--backlog-dir", self.backlog_dir]

@@ -169,4 +169,5 @@ class Supervisor:
             tty=config.tty,
             stdin=config.open_stdin,
             stdin_once=config.stdin_once,
+            systemd_cgroup=self._context.config.systemd_cgroups,
         )

@@ -2,61 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shlex
-import subprocess
-import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.integration.containers.v2_kernel import run_agent
 from tests.lab import uml
 
 REASON = uml.unavailable()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=str(REASON))
 
-REPOSITORY = Path(__file__).resolve().parents[3]
-MARK = "-- findings: "
-
-# Runs inside: an agent, docker-py, and what the kernel says. overlayfs is a module of that kernel.
-SCRIPT = """
-mkdir -p /tmp/modules/lib/modules /tmp/w
-ln -s /usr/lib/uml/modules/* /tmp/modules/lib/modules/
-modprobe -d /tmp/modules overlay
-mount -t tmpfs -o size=480m tmpfs /tmp/w # the agent leaves 256 MiB of a disk free
-echo '{{"bridge": "none"}}' >/tmp/w/wherryd.yml
-PYTHONPATH={agent} {python} -m wherry.cli.daemon --data-root /tmp/w/data --exec-root /tmp/w/run \\
-    --config-file /tmp/w/wherryd.yml --pidfile /tmp/w/run/wherryd.pid -H unix:///tmp/w/api.sock >/tmp/w/log 2>&1 &
-PYTHONPATH={agent} {python} {driver} {rootfs} || tail -n 20 /tmp/w/log
-"""
-
-DRIVER = """
-import io, json, os, time
-import docker
-
-for _ in range(200):
-    if os.path.exists("/tmp/w/api.sock"):
-        break
-    time.sleep(0.1)
-api = docker.DockerClient(base_url="unix:///tmp/w/api.sock", timeout=60)
-low = api.api
-image = low.import_image_from_file(__import__("sys").argv[1], repository="busybox")
-environment = {key: value for key, value in os.environ.items() if key == "GLIBC_TUNABLES"} | {"PATH": "/bin"}
-found = {}
-
-def start(name, command, **options):
-    return api.containers.run("busybox", command, name=name, detach=True, network_mode="none",
-                              environment=environment, **options)
-
-def group(container):
-    path = open(f"/proc/{container.attrs['State']['Pid']}/cgroup").read().strip().partition("::")[2]
-    return "/sys/fs/cgroup" + path
-
-def value(directory, name):
-    return open(f"{directory}/{name}").read().split()
-
+CASES = """
 limited = start("limited", ["sleep", "1000"], mem_limit="64m", nano_cpus=500_000_000, pids_limit=20, cpu_shares=512)
 limited.reload()
 place = group(limited)
@@ -93,23 +50,13 @@ found["forks"] = forks.logs().decode()
 device = start("device", ["sh", "-c", "mknod /disk b 98 0; head -c 1 /disk; head -c 1 /dev/zero | wc -c"])
 device.wait()
 found["device"] = device.logs().decode()
-print("MARK" + json.dumps(found))
 """
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
     """What the cases found, by case."""
-    place = tmp_path_factory.mktemp("v2")
-    subprocess.run([REPOSITORY / "scripts" / "busybox-rootfs", place / "rootfs.tar"], check=True)
-    (place / "driver.py").write_text(DRIVER.replace("MARK", MARK))
-    words = {"agent": REPOSITORY / "agent", "python": sys.executable, "driver": "/run/lab/here/driver.py"}
-    words["rootfs"] = "/run/lab/here/rootfs.tar"
-    script = SCRIPT.format(**{name: shlex.quote(str(word)) for name, word in words.items()})
-    output = uml.run(script, {"here": place}).output
-    assert MARK in output, output
-    findings: dict[str, Any] = json.loads(output.partition(MARK)[2].splitlines()[0])
-    return findings
+    return run_agent(tmp_path_factory.mktemp("v2"), CASES, {})
 
 
 def test_limits_are_the_kernels(found: Mapping[str, Any]) -> None:

@@ -58,6 +58,16 @@ def test_yaml_is_read_too(tmp_path: Path) -> None:
     assert load(tmp_path, "debug: true\nlabels:\n  - rack=7\n").labels == ("rack=7",)
 
 
+@pytest.mark.parametrize(
+    ("options", "systemd"),
+    [([], False), (["native.cgroupdriver=cgroupfs"], False), (["native.cgroupdriver=systemd"], True),
+     (["native.cgroupdriver=systemd", "native.cgroupdriver=cgroupfs"], False)],
+)  # fmt: skip
+def test_the_cgroup_driver_is_an_exec_option(tmp_path: Path, options: list[str], systemd: bool) -> None:
+    assert load(tmp_path, {"exec-opts": options}).systemd_cgroups == systemd
+    assert load(tmp_path, "", *(f"--exec-opt={one}" for one in options)).systemd_cgroups == systemd
+
+
 def test_empty_file_is_all_defaults(tmp_path: Path) -> None:
     assert load(tmp_path, "").listen == ("unix:///run/wherry/wherry.sock",)
 
@@ -87,6 +97,7 @@ def test_flags_mean_what_dockerds_do(tmp_path: Path) -> None:
         ({"debug": "yes"}, [], ["debug", "yes", "true or false"]),
         ({"bip": "10.5.0.0/16"}, [], ["bip", "10.5.0.0/16", "10.5.0.1/16"]),
         ({"bip": "10.5.0.1"}, [], ["bip", "10.5.0.1/16"]),
+        ({"exec-opts": ["native.cgroupdriver=runit"]}, [], ["exec-opts", "native.cgroupdriver=systemd"]),
         ({"storage-driver": "zfs"}, [], ["storage-driver", "zfs", "overlay2"]),
         ({"iptables": False}, [], ["iptables", "nftables"]),
         ({"userns-remap": "default"}, [], ["userns-remap", "default"]),
