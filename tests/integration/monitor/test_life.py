@@ -102,6 +102,30 @@ async def test_restarts_wait_twice_as_long_each_time_and_end_at_the_bound(watche
     assert states[-1].exit_code == 3
 
 
+@pytest.mark.parametrize("policy", ["always", "unless-stopped"])
+async def test_success_is_restarted_by_the_policies_that_know_no_failure(watched: Watched, policy: str) -> None:
+    watched.configure(restart=policy)
+    client = await watched.spawn("exit 0")
+    states = await client.subscribe()
+    await client.start()
+    while (await states_until(states, "restarting")).restart_count < 2:
+        pass
+    await client.stopping(True)
+    assert (await states_until(states, "exited")).exit_code == 0
+
+
+async def test_wait_begins_anew_after_ten_seconds_of_health(watched: Watched) -> None:
+    watched.configure(restart="on-failure:3")
+    count = "n=$(cat /n 2>/dev/null || echo 0); echo $((n + 1)) >/n"
+    _, states = await watched.run(f"{count}; test $n = 2 && sleep 10.2; exit 3")
+    waits = []
+    for before, after in itertools.pairwise(states):
+        if before.status == "restarting" and after.status == "running":
+            waits.append((_time(after.started_at) - _time(before.finished_at)).total_seconds())
+    assert 0.2 <= waits[1] < 0.4
+    assert 0.1 <= waits[2] < 0.2, "the third run lasted ten seconds: without that it would be 0.4"
+
+
 async def test_success_is_not_restarted_on_failure(watched: Watched) -> None:
     watched.configure(restart="on-failure")
     _, states = await watched.run("exit 0")
