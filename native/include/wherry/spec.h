@@ -20,6 +20,9 @@
 
 struct json_object;
 
+/* The newest version of the specification whose fields are all known. */
+#define WHERRY_SPEC_VERSION "1.3.0"
+
 /* The largest config.json that is read, in bytes. */
 #define WHERRY_SPEC_SIZE_MAX (8u << 20)
 
@@ -219,6 +222,9 @@ int wherry_process_parse(struct json_object *object, const char *where, struct w
 /* Reads of a linux object what holds for every process; NULL has nothing. */
 int wherry_execution_domain_parse(struct json_object *system, struct wherry_arena *arena,
                                   struct wherry_execution_domain *domain, struct wherry_error *err);
+
+/* The `memoryPolicy` object of the features document. */
+struct json_object *wherry_memory_policy_describe(void);
 
 /* Reads the options of one mount into `mount`; `where` names it in errors. */
 int wherry_mount_options_parse(const char *const *options, size_t count, const char *where, struct wherry_arena *arena,

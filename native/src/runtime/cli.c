@@ -3,6 +3,7 @@
 
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
+#include "wherry/spec.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -129,7 +130,7 @@ static int print_help(void)
 
 static int print_version(void)
 {
-    printf("wherry-runtime version %s\nspec: 1.2.0\n", WHERRY_VERSION);
+    printf("wherry-runtime version %s\nspec: " WHERRY_SPEC_VERSION "\n", WHERRY_VERSION);
     return 0;
 }
 

@@ -57,7 +57,7 @@ static struct json_object *linux_features(void)
     static const struct {
         const char *name;
         bool value;
-    } groups[] = {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}};
+    } groups[] = {{"v1", true}, {"v2", true}, {"systemd", true}, {"systemdUser", false}, {"rdma", true}};
     struct json_object *object = json_object_new_object();
     struct json_object *cgroup = json_object_new_object();
     struct json_object *mount_extensions = json_object_new_object();
@@ -68,8 +68,12 @@ static struct json_object *linux_features(void)
     json_object_object_add(object, "capabilities", capability_names());
     json_object_object_add(object, "cgroup", cgroup);
     json_object_object_add(object, "seccomp", seccomp_rules_describe());
-    json_object_object_add(object, "apparmor", enabled(false));
-    json_object_object_add(object, "selinux", enabled(false));
+    /* Of this program, not of the kernel that it runs on (features.md). */
+    json_object_object_add(object, "apparmor", enabled(true));
+    json_object_object_add(object, "selinux", enabled(true));
+    json_object_object_add(object, "intelRdt", enabled(false));
+    json_object_object_add(object, "netDevices", enabled(true));
+    json_object_object_add(object, "memoryPolicy", wherry_memory_policy_describe());
     json_object_object_add(mount_extensions, "idmap", enabled(true));
     json_object_object_add(object, "mountExtensions", mount_extensions);
     return object;
@@ -87,10 +91,13 @@ int wherry_cli_features(const struct wherry_cli *cli, int argc, char **argv, str
         return -1;
     features = json_object_new_object();
     json_object_object_add(features, "ociVersionMin", json_object_new_string("1.0.0"));
-    json_object_object_add(features, "ociVersionMax", json_object_new_string("1.2.0"));
+    json_object_object_add(features, "ociVersionMax", json_object_new_string(WHERRY_SPEC_VERSION));
     json_object_object_add(features, "hooks", strings(hooks, COUNT(hooks)));
     json_object_object_add(features, "mountOptions", mount_options());
     json_object_object_add(features, "linux", linux_features());
+    json_object_object_add(features, "annotations", json_object_new_object());
+    json_object_object_add(json_object_object_get(features, "annotations"), "io.github.seccomp.libseccomp.version",
+                           seccomp_rules_library());
     return wherry_cli_print(features, err);
 }
 

@@ -348,3 +348,12 @@ struct json_object *seccomp_rules_describe(void)
     json_object_object_add(object, "supportedFlags", supported);
     return object;
 }
+
+struct json_object *seccomp_rules_library(void)
+{
+    const struct scmp_version *version = seccomp_version();
+    char text[64];
+
+    snprintf(text, sizeof(text), "%u.%u.%u", version->major, version->minor, version->micro);
+    return json_object_new_string(text);
+}

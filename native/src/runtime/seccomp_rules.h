@@ -32,3 +32,6 @@ int seccomp_rules_syscalls(struct json_object *seccomp, uint32_t default_action,
 
 /* The `seccomp` object of the features document: every word that these functions take. */
 struct json_object *seccomp_rules_describe(void);
+
+/* The version of libseccomp, as a string. */
+struct json_object *seccomp_rules_library(void);

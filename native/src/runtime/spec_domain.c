@@ -53,28 +53,32 @@ static int check_policy(uint64_t mode, uint64_t flags, bool has_nodes, struct wh
     return 0;
 }
 
+static const struct wherry_json_choice policy_modes[] = {
+    {"MPOL_DEFAULT", MPOL_DEFAULT},       {"MPOL_BIND", MPOL_BIND},
+    {"MPOL_INTERLEAVE", MPOL_INTERLEAVE}, {"MPOL_WEIGHTED_INTERLEAVE", WEIGHTED_INTERLEAVE},
+    {"MPOL_PREFERRED", MPOL_PREFERRED},   {"MPOL_PREFERRED_MANY", PREFERRED_MANY},
+    {"MPOL_LOCAL", MPOL_LOCAL},
+};
+
+static const struct wherry_json_choice policy_flags[] = {
+    {"MPOL_F_NUMA_BALANCING", MPOL_F_NUMA_BALANCING},
+    {"MPOL_F_RELATIVE_NODES", MPOL_F_RELATIVE_NODES},
+    {"MPOL_F_STATIC_NODES", MPOL_F_STATIC_NODES},
+};
+
 static int read_policy(struct json_object *object, struct wherry_memory_policy *policy, struct wherry_error *err)
 {
-    static const struct wherry_json_choice modes[] = {
-        {"MPOL_DEFAULT", MPOL_DEFAULT},       {"MPOL_BIND", MPOL_BIND},
-        {"MPOL_INTERLEAVE", MPOL_INTERLEAVE}, {"MPOL_WEIGHTED_INTERLEAVE", WEIGHTED_INTERLEAVE},
-        {"MPOL_PREFERRED", MPOL_PREFERRED},   {"MPOL_PREFERRED_MANY", PREFERRED_MANY},
-        {"MPOL_LOCAL", MPOL_LOCAL},
-    };
-    static const struct wherry_json_choice names[] = {
-        {"MPOL_F_NUMA_BALANCING", MPOL_F_NUMA_BALANCING},
-        {"MPOL_F_RELATIVE_NODES", MPOL_F_RELATIVE_NODES},
-        {"MPOL_F_STATIC_NODES", MPOL_F_STATIC_NODES},
-    };
     const char *nodes = "";
     uint64_t mode = 0, flags = 0;
-    int found = wherry_json_choose(object, "linux.memoryPolicy", "mode", modes, WHERRY_COUNT(modes), &mode, err);
+    int found =
+        wherry_json_choose(object, "linux.memoryPolicy", "mode", policy_modes, WHERRY_COUNT(policy_modes), &mode, err);
 
     if (found == 0)
         return wherry_error_set(err, 0, "linux.memoryPolicy.mode: must be set");
     if (found < 0 || wherry_json_string(object, "linux.memoryPolicy", "nodes", &nodes, err) < 0 ||
         wherry_id_set_parse(nodes, "linux.memoryPolicy.nodes", &policy->nodes, err) < 0 ||
-        wherry_json_flags(object, "linux.memoryPolicy", "flags", names, WHERRY_COUNT(names), &flags, err) < 0)
+        wherry_json_flags(object, "linux.memoryPolicy", "flags", policy_flags, WHERRY_COUNT(policy_flags), &flags,
+                          err) < 0)
         return -EINVAL;
     policy->mode = (int)(mode | flags);
     return check_policy(mode, flags, !wherry_id_set_is_empty(&policy->nodes), err);
@@ -94,6 +98,20 @@ static int parse_memory_policy(struct json_object *system, struct wherry_arena *
         return wherry_error_set(err, ENOMEM, "linux.memoryPolicy");
     domain->memory_policy = policy;
     return read_policy(object, policy, err);
+}
+
+struct json_object *wherry_memory_policy_describe(void)
+{
+    struct json_object *object = json_object_new_object(), *modes = json_object_new_array();
+    struct json_object *flags = json_object_new_array();
+
+    for (size_t i = 0; i < WHERRY_COUNT(policy_modes); i++)
+        json_object_array_add(modes, json_object_new_string(policy_modes[i].name));
+    for (size_t i = 0; i < WHERRY_COUNT(policy_flags); i++)
+        json_object_array_add(flags, json_object_new_string(policy_flags[i].name));
+    json_object_object_add(object, "modes", modes);
+    json_object_object_add(object, "flags", flags);
+    return object;
 }
 
 int wherry_execution_domain_parse(struct json_object *system, struct wherry_arena *arena,
