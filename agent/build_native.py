@@ -54,7 +54,8 @@ enum wherry_pack_form { WHERRY_PACK_TREE, WHERRY_PACK_UPPER, WHERRY_PACK_DIFF, .
 enum wherry_compression { WHERRY_COMPRESSION_NONE, WHERRY_COMPRESSION_GZIP, WHERRY_COMPRESSION_ZSTD, ... };
 struct wherry_pack_options {
     enum wherry_pack_form form; enum wherry_compression compression; int level; unsigned threads; bool user_xattr;
-    struct wherry_layer_limits limits; struct wherry_id_maps ids; const char *const *lower; size_t lower_count; ...;
+    struct wherry_layer_limits limits; struct wherry_id_maps ids; const char *const *lower; size_t lower_count;
+    const char *const *places; size_t place_count; ...;
 };
 int wherry_pack_directory(const char *source, int target, const struct wherry_pack_options *options,
                           struct wherry_layer_result *result, struct wherry_error *err);

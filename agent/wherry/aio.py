@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,3 +32,28 @@ async def in_thread_to_the_end(function: Callable[P, T], /, *args: P.args, **kwa
         if not running.cancelled():
             running.exception()
         raise
+
+
+def in_thread_of_its_own(function: Callable[[], T]) -> asyncio.Future[T]:
+    """The same for what may take as long as a client likes: the executor's few threads are for others.
+
+    The future cannot be cancelled: whoever closes or removes what the call works on has to wait for it.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def run() -> None:
+        try:
+            result = function()
+        except BaseException as error:
+            _tell(loop, outcome.set_exception, error)
+        else:
+            _tell(loop, outcome.set_result, result)
+
+    threading.Thread(target=run, daemon=True).start()
+    return outcome
+
+
+def _tell(loop: asyncio.AbstractEventLoop, settle: Callable[[Any], None], value: object) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+        loop.call_soon_threadsafe(settle, value)

@@ -438,19 +438,21 @@ def pack_layer(
     settings: PackSettings = PLAIN,
     *,
     lower: Sequence[str | Path] | None = None,
+    places: Sequence[str] = (),
     user_xattr: bool = False,
 ) -> LayerSummary:
     """Writes a directory to a descriptor as an image layer, a pax archive; the same tree gives the same bytes.
 
     Without ``lower`` the directory is an overlay's upper one, whose whiteouts and opaque directories take the archive's
     form (a plain tree has none: it becomes a base layer). With ``lower``, layers from the top down, it is a whole tree,
-    of which the layer is what differs.
+    of which the layer is what differs. ``places`` of mounts (``etc/hosts``) are left out where they hold nothing.
     """
     error = _error()
     options = _pack_options(lib.WHERRY_PACK_UPPER if lower is None else lib.WHERRY_PACK_DIFF, settings)
     options.struct.user_xattr = user_xattr
     if lower is not None:
         options.struct.lower, options.struct.lower_count = options.names(lower), len(lower)
+    options.struct.places, options.struct.place_count = options.names(places), len(places)
     result = ffi.new("struct wherry_layer_result *")
     _check(lib.wherry_pack_directory(_path(source), target, options.struct, result, error), error)
     return _layer(result)

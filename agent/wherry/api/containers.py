@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from wherry.agent import Agent
 
 LATER = (
-    ("GET", "changes"),
-    ("GET", "export"),
-    ("GET", "archive"),
-    ("HEAD", "archive"),
-    ("PUT", "archive"),
     ("GET", "attach/ws"),
     ("GET", "checkpoints"),
     ("POST", "checkpoints"),
@@ -183,11 +178,6 @@ def _later(what: str) -> Handler:
     return refuse
 
 
-async def commit(_agent: Agent, _request: Request) -> Response:
-    """POST /commit."""
-    raise Unsupported("not supported: /commit")
-
-
 def register(router: Router) -> None:
     """Adds the routes."""
     router.add("POST", "/containers/create", create)
@@ -214,4 +204,3 @@ def register(router: Router) -> None:
     router.add("DELETE", "/containers/{name:path}", remove)  # a link is called PARENT/ALIAS
     for method, what in LATER:
         router.add(method, f"/containers/{{name}}/{what}", _later(what))
-    router.add("POST", "/commit", commit)

@@ -14,7 +14,7 @@ _HOST_NAMES = frozenset(
     {"", "docker", "localhost", "unused", "api.moby.localhost", "docker.example.com", "wherry", "d", "http"}
 )
 
-_IMPORT = "/images/create"
+_ARCHIVES = ("/images/create", "/archive")
 
 
 def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -36,13 +36,13 @@ def refusal(path: str, headers: Mapping[str, str], has_body: bool, over_tls: boo
 
     A web page can make a browser send requests to whatever the browser reaches: always with Origin, and without a
     preflight only with the simple content types. A page under a name that was rebound to this host sends that name.
-    Over TLS the certificate has settled which name was meant. `docker import` sends its archive as text/plain: there
+    Over TLS the certificate has settled which name was meant. `docker import` and `docker cp` send text/plain: there
     Origin and Host have to do.
     """
     if "origin" in headers:
         return Forbidden("requests from browsers are refused", field="Origin", value=headers["origin"])
     simple = headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain"
-    if has_body and simple and not path.endswith(_IMPORT):
+    if has_body and simple and not path.endswith(_ARCHIVES):
         return InvalidParameter(
             f"unsupported Content-Type header ({headers['content-type']}): must be 'application/json'"
         )

@@ -71,6 +71,8 @@ class Adoption:
             await self._finish_removal(container)
             return False
         if phase is Phase.SETTLED and not container.state.is_running:
+            if self._context.layout(container.id).rootfs.is_mount():
+                await release(self._context, container)  # somebody was looking at its files
             if container.host_config.auto_remove and container.state.started_at != NEVER:
                 await self._remover.automatic(container)
             return False

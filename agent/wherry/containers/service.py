@@ -11,7 +11,9 @@ from wherry.aio import in_thread
 from wherry.config import Config
 from wherry.containers import (
     bundles,
+    committing,
     create,
+    files,
     links,
     listing,
     log_options,
@@ -24,8 +26,10 @@ from wherry.containers import (
 )
 from wherry.containers.adopt import Adoption, lost_state
 from wherry.containers.attach import AttachHub, AttachSession, Streams
+from wherry.containers.committing import CommitRequest
 from wherry.containers.context import Context
 from wherry.containers.exec_sessions import Execs
+from wherry.containers.files import Change
 from wherry.containers.health import HealthChecks
 from wherry.containers.lifecycle import Lifecycle, endpoint_request, release
 from wherry.containers.log_formats import FORMATS, LogEntry
@@ -42,12 +46,13 @@ from wherry.containers.model import (
 from wherry.containers.monitor_client import MonitorState
 from wherry.containers.registry import Registry
 from wherry.containers.removal import Remover
+from wherry.containers.root_view import Views
 from wherry.containers.statistics import ContainerStats
 from wherry.containers.supervisor import Supervisor
 from wherry.containers.waiting import ExitResult, Waiters
 from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, Unsupported, WherryError
 from wherry.events import Events
-from wherry.images.model import ContainerRef
+from wherry.images.model import ContainerRef, Image
 from wherry.images.service import Images
 from wherry.networks.model import EndpointRequest, Sandbox
 from wherry.networks.service import Networks
@@ -84,6 +89,7 @@ class Containers:
     ) -> None:
         self._registry = Registry(ContainersTable(database), events)
         self._context = Context(config, paths, self._registry, images, networks, volumes)
+        self._views = Views(self._context)
         self._waiters = Waiters()
         self._attachments = AttachHub(self._context)
         self._supervisor = Supervisor(self._context, self._reported, self._ended)
@@ -213,6 +219,39 @@ class Containers:
     async def stats(self, container: Container) -> ContainerStats | None:
         """What it uses at this moment; ``None`` when it does not run."""
         return await statistics.read(self._context, container)
+
+    async def path_status(self, reference: str, path: str) -> files.PathStatus:
+        """What is at a path inside it, whether it runs or not."""
+        return await files.status(self._views, self._registry.find(reference), path)
+
+    async def get_archive(self, reference: str, path: str) -> files.Archive:
+        """A file or directory inside it, as a tar archive."""
+        return await files.get(self._views, self._registry.find(reference), path)
+
+    async def put_archive(
+        self, reference: str, path: str, chunks: AsyncIterator[bytes], *, keep_kinds: bool = False, owned: bool = False
+    ) -> None:
+        """Unpacks a tar archive into a directory inside it."""
+        container = self._registry.find(reference)
+        await files.put(self._views, container, path, chunks, keep_kinds=keep_kinds, owned=owned)
+
+    async def changes(self, reference: str) -> Sequence[Change]:
+        """What it has changed in its image."""
+        return await files.changes(self._context, self._registry.find(reference))
+
+    async def export(self, reference: str) -> files.Archive:
+        """Its whole root file system, without volumes, as a tar archive."""
+        container = self._registry.find(reference)
+        archive = await files.export(self._views, container)
+        self._registry.publish(container, "export")
+        return archive
+
+    async def commit(self, reference: str, request: CommitRequest) -> Image:
+        """An image of what it has changed."""
+        container = self._registry.find(reference)
+        image = await committing.commit(self._context, container, request)
+        self._registry.publish(container, "commit", {"comment": request.comment, "imageID": image.id})
+        return image
 
     async def top(self, reference: str, options: str) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
         """Its processes: titles and rows of ``ps`` with these options."""

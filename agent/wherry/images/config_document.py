@@ -149,12 +149,16 @@ def build_config_document(
     config: Mapping[str, Any],
     diff_ids: Sequence[str],
     history: Sequence[HistoryEntry],
+    *,
+    author: str = "",
 ) -> bytes:
     """The bytes of a configuration document for an image that was made here."""
     body: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
     if platform.variant:
         body["variant"] = platform.variant
     body["created"] = created
+    if author:
+        body["author"] = author
     body["config"] = dict(config)
     body["rootfs"] = {"type": "layers", "diff_ids": list(diff_ids)}
     body["history"] = [_history_json(entry) for entry in history]

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from wherry.config import Config
 from wherry.errors import InvalidParameter, NotFound, WherryError
@@ -17,6 +18,7 @@ from wherry.images import platform as platforms
 from wherry.images.archive_import import import_root
 from wherry.images.catalogue import Catalogue
 from wherry.images.collector import Collector
+from wherry.images.committing import Pack, commit
 from wherry.images.config_document import chain_ids, parse_config_document
 from wherry.images.fetch import Fetcher
 from wherry.images.layers import LayerStore
@@ -25,6 +27,7 @@ from wherry.images.manifest import CONFIG_MAX, Descriptor
 from wherry.images.model import (
     ContainerRef,
     Deleted,
+    HistoryEntry,
     HistoryRow,
     Image,
     PruneResult,
@@ -318,6 +321,22 @@ class Images:
             row = _row(made.id, made.manifest)
             image = self._catalogue.add(row, [reference] if reference else [], [])
         self._events.publish("image", "import", image.id, {"name": reference.familiar if reference else image.id})
+        return image
+
+    async def commit(
+        self, parent: Image, pack: Pack, *, config: dict[str, Any], entry: HistoryEntry, repository: str, tag: str
+    ) -> Image:
+        """Makes an image of a layer that ``pack`` writes, on top of another image.
+
+        ``config`` is the ``config`` object of its document, ``entry`` its line of the history, without a time.
+        Errors: ``InvalidParameter`` for a bad name; nothing has changed then.
+        """
+        reference = _tag_reference(repository, tag) if repository else None
+        async with self._making():
+            made = await commit(parent, pack, self._store, self._layers, config=config, entry=entry)
+            image = self._catalogue.add(_row(made.id, made.manifest), [reference] if reference else [], [])
+        if reference is not None:
+            self._events.publish("image", "tag", image.id, {"name": reference.familiar})
         return image
 
     async def load(

@@ -29,6 +29,8 @@ struct wherry_pack_options {
     struct wherry_id_maps ids;         /* owners on disk are shifted back to what the archive says */
     const char *const *lower;          /* WHERRY_PACK_DIFF: the layers below, the top one first */
     size_t lower_count;
+    const char *const *places; /* of mounts ("etc/hosts"): an empty file or a directory there is no member */
+    size_t place_count;
 };
 
 /*

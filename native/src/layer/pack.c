@@ -34,6 +34,18 @@ static int refuse_redirects(const struct wherry_pack_writer *writer, const char 
     return 0;
 }
 
+/* Whether an item is only there because something was mounted on it: that is no part of what the container wrote. */
+static bool is_place_of_mount(const struct wherry_pack_options *options, const struct wherry_walk_item *item)
+{
+    if (!S_ISDIR(item->status.st_mode) && !(S_ISREG(item->status.st_mode) && item->status.st_size == 0))
+        return false;
+    for (size_t i = 0; i < options->place_count; i++) {
+        if (strcmp(options->places[i], item->path) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Opens a directory that is an item, writes it unless it is unchanged, and goes into it. */
 static int pack_directory(struct wherry_pack_writer *writer, struct wherry_walk *walk,
                           const struct wherry_walk_item *item, struct wherry_pack_diff *diff, struct wherry_error *err)
@@ -49,7 +61,7 @@ static int pack_directory(struct wherry_pack_writer *writer, struct wherry_walk 
         return wherry_error_prefix(err, "%.256s", item->path);
     if (writer->options->form == WHERRY_PACK_UPPER)
         ret = refuse_redirects(writer, item->path, &xattrs, err);
-    if (ret == 0 && (diff == NULL || !diff->item_is_same))
+    if (ret == 0 && (diff == NULL || !diff->item_is_same) && !is_place_of_mount(writer->options, item))
         ret = wherry_pack_write(writer, fd, item->path, &item->status, &xattrs, err);
     if (ret == 0 && writer->options->form == WHERRY_PACK_UPPER &&
         wherry_whiteout_is_opaque(fd, writer->options->user_xattr))
@@ -64,8 +76,11 @@ static int pack_directory(struct wherry_pack_writer *writer, struct wherry_walk 
 static int pack_other(struct wherry_pack_writer *writer, const struct wherry_walk_item *item, struct wherry_error *err)
 {
     struct wherry_xattr_set xattrs;
-    int ret = wherry_xattr_read(item->fd, &writer->options->ids, &xattrs, err);
+    int ret;
 
+    if (is_place_of_mount(writer->options, item))
+        return 0;
+    ret = wherry_xattr_read(item->fd, &writer->options->ids, &xattrs, err);
     if (ret < 0)
         return wherry_error_prefix(err, "%.256s", item->path);
     if (writer->options->form == WHERRY_PACK_UPPER)

@@ -1,0 +1,79 @@
+"""An image made of a container: the configuration that it gets, and the layer of what the container has changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wherry import native
+from wherry.containers import runtime_commands
+from wherry.containers.context import Context
+from wherry.containers.files import PLACES_OF_MOUNTS
+from wherry.containers.model import Container
+from wherry.images.instructions import apply_changes
+from wherry.images.model import HistoryEntry, Image
+
+IMAGE_KEYS = (
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "Healthcheck",
+    "Shell", "OnBuild",
+)  # fmt: skip
+"""What an image keeps of a container's configuration."""
+
+ConfigBody = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class CommitRequest:
+    """What is asked for; ``own`` and ``given`` are ``ContainerConfig`` as the Engine API has it, the latter counts."""
+
+    repository: str
+    tag: str
+    comment: str
+    author: str
+    pause: bool
+    changes: Sequence[str]
+    own: ConfigBody
+    given: ConfigBody
+
+
+async def commit(context: Context, container: Container, request: CommitRequest) -> Image:
+    """The new image. A container that runs is paused meanwhile, unless ``pause`` is off."""
+    config = image_config(request)
+    parent = context.images.find(container.image_id)
+    upper = context.layout(container.id).upper
+    settings = native.PackSettings(compression="gzip")
+    entry = HistoryEntry(
+        created_by=" ".join((container.path, *container.args)), author=request.author, comment=request.comment
+    )
+    pauses = request.pause and container.state.status == "running"
+    if pauses:
+        await runtime_commands.pause(context, container)
+    try:
+        return await context.images.commit(
+            parent,
+            lambda target: native.pack_layer(upper, target, settings, places=PLACES_OF_MOUNTS),
+            config=config,
+            entry=entry,
+            repository=request.repository,
+            tag=request.tag,
+        )
+    finally:
+        if pauses:
+            await runtime_commands.resume(context, container)
+
+
+def image_config(request: CommitRequest) -> dict[str, Any]:
+    """What was given and changed, over what the container has, in Docker's way of merging."""
+    above = apply_changes({key: request.given[key] for key in IMAGE_KEYS if request.given.get(key)}, request.changes)
+    below = {key: request.own[key] for key in IMAGE_KEYS if request.own.get(key)}
+    if above.get("Entrypoint"):
+        below.pop("Cmd", None)
+    merged = {**below, **above}
+    for key in ("ExposedPorts", "Volumes", "Labels"):
+        if below.get(key) and above.get(key):
+            merged[key] = {**below[key], **above[key]}
+    if below.get("Env") and above.get("Env"):
+        names = {entry.partition("=")[0] for entry in above["Env"]}
+        merged["Env"] = [*above["Env"], *(one for one in below["Env"] if one.partition("=")[0] not in names)]
+    return merged
