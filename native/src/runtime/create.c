@@ -97,7 +97,6 @@ static int make_fifo(struct creation *creation, struct wherry_error *err)
     return creation->plan.start_fd >= 0 ? 0 : wherry_error_set(err, errno, "open %s", WHERRY_CONTAINER_FIFO);
 }
 
-/* The record tells of the groups before they are there, so that `delete` finds what a killed runtime has left. */
 static int place_cgroup(struct creation *creation, struct wherry_error *err)
 {
     char path[WHERRY_CGROUP_NAME_MAX];
@@ -110,14 +109,17 @@ static int place_cgroup(struct creation *creation, struct wherry_error *err)
             wherry_cgroup_place_unit(spec->cgroups_path, container->id, spec->annotations, &container->cgroup, err);
     else if ((result = wherry_cgroup_name(spec->cgroups_path, container->id, path, err)) >= 0)
         result = wherry_cgroup_place(path, &container->cgroup, err);
-    return result < 0 ? -1 : wherry_container_save(container, err);
+    return result < 0 ? -1 : 0;
 }
 
+/* The record tells of the groups before they are there, and of the process where there is one already, so that `delete`
+ * finds what a killed runtime has left. */
 static int make_cgroup(struct creation *creation, struct wherry_error *err)
 {
     struct wherry_cgroup *cgroup = &creation->container.cgroup;
 
-    if (wherry_cgroup_make(cgroup, creation->spec.resources, err) < 0)
+    if (wherry_container_save(&creation->container, err) < 0 ||
+        wherry_cgroup_make(cgroup, creation->spec.resources, err) < 0)
         return -1;
     creation->has_cgroup = true;
     creation->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
@@ -188,10 +190,11 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
     struct wherry_container *container = &creation->container;
     const struct wherry_namespace *user = wherry_spec_namespace(&creation->spec, CLONE_NEWUSER);
 
-    if (!creation->has_cgroup && make_cgroup(creation, err) < 0)
-        return -1;
     container->pid = creation->launch.pid;
     container->pid_start = wherry_process_start_time(container->pid);
+    /* Recorded before it is let go: from its "created" on it lives without this process, whatever becomes of it. */
+    if ((creation->has_cgroup ? wherry_container_save(container, err) : make_cgroup(creation, err)) < 0)
+        return -1;
     if (user != NULL && user->path == NULL &&
         wherry_namespaces_map(container->pid, &creation->spec.uid_mappings, &creation->spec.gid_mappings, err) < 0)
         return wherry_error_prefix(err, "linux");
@@ -200,9 +203,6 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
     /* Before hooks run, which configure the network. */
     if (creation->spec.net_device_count > 0 &&
         wherry_network_devices_move(&creation->spec, container->pid, &creation->network_devices, err) < 0)
-        return -1;
-    /* Recorded before it is let go: from its "created" on it lives without this process, whatever becomes of it. */
-    if (wherry_container_save(container, err) < 0)
         return -1;
     return wherry_launch_admit(&creation->launch, err);
 }
