@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.runtime.harness import Bundle, Runtime
+from tests.integration.runtime.harness import REPOSITORY, Bundle, Runtime
 
 
 def _mounts(runtime: Runtime, **keywords: bool) -> list[list[str]]:
@@ -150,6 +151,14 @@ def test_the_features_name_the_options_that_are_taken(runtime: Runtime, bundle: 
     for word in words | {"remount", "idmap", "ridmap", "tmpcopyup", "copy-symlink", "iversion", "runbindable"}:
         assert f'"{word}"' in features
     assert '"mand"' not in features
+
+
+def test_the_documentation_has_every_option_that_is_taken(runtime: Runtime) -> None:
+    page = (REPOSITORY / "docs" / "runtime-mounts.md").read_text()
+    words = json.loads(runtime("features").stdout)["mountOptions"]
+    # The page gives four words about propagation once for both forms.
+    spared = {"rprivate", "rshared", "rslave", "runbindable"}
+    assert [word for word in words if f"`{word}`" not in page and word not in spared] == []
 
 
 def test_a_relative_destination_is_taken_from_the_root(runtime: Runtime, bundle: Bundle) -> None:
