@@ -90,15 +90,13 @@ static int prepare(struct monitor *monitor, struct wherry_error *err)
     return ret;
 }
 
-int main(int argc, char **argv)
+static int serve(int argc, char **argv)
 {
     /* On the heap: the log's line buffers alone would be half of a small stack. */
     struct monitor *monitor = calloc(1, sizeof(*monitor));
     struct wherry_error error = WHERRY_ERROR_INIT;
     int ret;
 
-    if (argc == 3 && strcmp(argv[1], LOG_COMPRESS_OPTION) == 0)
-        return log_compress_run(argv[2], &error) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
     if (monitor == NULL || monitor_options_parse(argc, argv, &monitor->options, &error) < 0) {
         fprintf(stderr, "wherry-monitor: %s\n", monitor == NULL ? strerror(ENOMEM) : error.message);
         return 2;
@@ -118,4 +116,13 @@ int main(int argc, char **argv)
     monitor_close(monitor);
     free(monitor);
     return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+    struct wherry_error error = WHERRY_ERROR_INIT;
+
+    if (argc == 3 && strcmp(argv[1], LOG_COMPRESS_OPTION) == 0)
+        return log_compress_run(argv[2], &error) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    return serve(argc, argv);
 }
