@@ -64,7 +64,7 @@ def run_agent(place: Path, cases: str, settings: Mapping[str, Any], *, systemd: 
     words = {"agent": REPOSITORY / "agent", "python": sys.executable, "driver": "/run/lab/here/driver.py"}
     words |= {"rootfs": "/run/lab/here/rootfs.tar", "settings": json.dumps({"bridge": "none", **settings})}
     script = _SCRIPT.format(**{name: shlex.quote(str(word)) for name, word in words.items()})
-    output = uml.run(script, {"here": place}, systemd=systemd).output
+    output = uml.run(script, {"here": place}, systemd=systemd, seconds=300).output
     assert _MARK in output, output
     findings: dict[str, Any] = json.loads(output.partition(_MARK)[2].splitlines()[0])
     return findings

@@ -137,7 +137,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         f"echo '== left'; $R list --quiet; ls -d {GROUP}/*/; systemctl list-units --all --plain 'lab-*.scope' "
         f"'wherry-*.scope'; echo '{OUTPUT_END}'"
     )
-    done = uml.run("\n".join(lines), {"programs": PROGRAM.parent, "bundles": place}, systemd=True)
+    done = uml.run("\n".join(lines), {"programs": PROGRAM.parent, "bundles": place}, systemd=True, seconds=300)
     parts = [part.split("\n", 1) for part in done.output.split("== ")[1:]]
     return {name: rest.split(OUTPUT_END)[0].strip() for name, rest in parts}
 
