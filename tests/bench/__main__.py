@@ -1,12 +1,18 @@
-"""python -m tests.bench [runtime] [monitor] [engine] [ansible]: the named measurements, all without a name."""
+"""python -m tests.bench [runtime] [monitor] [layers] [engine] [ansible]: the named measurements, all without a name."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.bench import ansible, engine, monitor, runtime
+from tests.bench import ansible, engine, layers, monitor, runtime
 
-BENCHMARKS = {"runtime": runtime.main, "monitor": monitor.main, "engine": engine.main, "ansible": ansible.main}
+BENCHMARKS = {
+    "runtime": runtime.main,
+    "monitor": monitor.main,
+    "layers": layers.main,
+    "engine": engine.main,
+    "ansible": ansible.main,
+}
 
 
 def main(names: list[str]) -> int:

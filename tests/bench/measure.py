@@ -43,11 +43,17 @@ def command(*argv: str, environment: Mapping[str, str] | None = None) -> Action:
     return run
 
 
-def in_turn(contenders: Mapping[str, Action], runs: int, warm_up: int = 2) -> list[Series]:
-    """Times all contenders in turn, ``runs`` times each after ``warm_up`` rounds that do not count."""
+def in_turn(
+    contenders: Mapping[str, Action], runs: int, warm_up: int = 2, before: Action = lambda: None
+) -> list[Series]:
+    """Times all contenders in turn, ``runs`` times each after ``warm_up`` rounds that do not count.
+
+    ``before`` comes before each of them and is not timed.
+    """
     taken: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(warm_up + runs):
         for name, action in contenders.items():
+            before()
             started = time.perf_counter()
             action()
             if number >= warm_up:

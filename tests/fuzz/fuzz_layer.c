@@ -5,8 +5,10 @@
  */
 #include "wherry/remove.h"
 #include "layer/tar_header.h"
+#include "wherry/changes.h"
 #include "wherry/cleanup.h"
 #include "wherry/layer.h"
+#include "wherry/pack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,6 +90,29 @@ static void nothing_is_beside(void)
             abort();
 }
 
+/* Whatever could be unpacked can be packed and compared; unless a name, a path or a limit forbids, without an error. */
+static void pack_again(void)
+{
+    static const char *const lower[] = {PLACE "/" TARGET};
+    struct wherry_pack_options options = {.form = WHERRY_PACK_UPPER, .limits = {.max_bytes = 64 * MAX_BYTES}};
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    cleanup_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    struct wherry_layer_result result;
+    struct wherry_changes changes;
+
+    if (wherry_pack_directory(lower[0], null, &options, &result, &err) < 0 && err.message[0] == '\0')
+        abort();
+    options.form = WHERRY_PACK_DIFF;
+    options.compression = WHERRY_COMPRESSION_ZSTD;
+    options.threads = 1;
+    options.lower = lower;
+    options.lower_count = 1;
+    if (wherry_pack_directory(lower[0], null, &options, &result, &err) < 0 && err.message[0] == '\0')
+        abort();
+    if (wherry_changes_list(lower[0], lower, 1, false, &changes, &err) == 0)
+        free(changes.text);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const struct wherry_unpack_options options = {.limits = {.max_bytes = MAX_BYTES, .max_entries = MAX_ENTRIES}};
@@ -108,6 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ret < 0 && err.message[0] == '\0')
         abort();
     nothing_is_beside();
+    pack_again();
     err.message[0] = '\0';
     if (wherry_remove_tree(place, TARGET, UINT64_MAX, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);

@@ -8,14 +8,14 @@ unpacked anew at the next start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 from wherry.aio import in_thread
-from wherry.errors import SystemFailure
+from wherry.errors import SystemFailure, WherryError
 from wherry.registry.errors import DigestMismatch
 from wherry.state.images import ImageTable, LayerRow
 
@@ -55,7 +55,7 @@ class LayerStore:
         for entry in self._root.iterdir():
             if entry.name not in known:
                 log.info("removing the leftover layer directory %s", entry.name)
-                shutil.rmtree(entry, ignore_errors=True)
+                _discard(entry)
         self._unsettled = {row.chain_id for row in self._rows.values() if not row.settled}
         return lost
 
@@ -83,7 +83,7 @@ class LayerStore:
         """
         temporary, found, size = await self._unpack(blob)
         if found != diff_id:
-            await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+            await in_thread(_discard, temporary)
             raise DigestMismatch(f"layer verification failed: its content is {found}, the image says {diff_id}")
         return await self._adopt(temporary, chain_id, diff_id, size)
 
@@ -100,14 +100,14 @@ class LayerStore:
             cleaning.add_done_callback(self._cleaning.discard)
             raise
         except BaseException:
-            await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+            await in_thread(_discard, temporary)
             raise
         return temporary, diff_id, size
 
     async def _adopt(self, temporary: Path, chain_id: str, diff_id: str, size: int) -> LayerRow:
         """Makes a filled directory the layer, unless somebody else was faster."""
         if self.has(chain_id):
-            await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+            await in_thread(_discard, temporary)
             return self._rows[chain_id]
         return self._record(temporary, LayerRow(chain_id, diff_id, size, self._boot, False))
 
@@ -157,7 +157,7 @@ class LayerStore:
         except FileNotFoundError:
             return 0
         # Out of sight at once; the slow part cannot meet a pull that brings the same layer again.
-        await in_thread(shutil.rmtree, doomed, ignore_errors=True)
+        await in_thread(_discard, doomed)
         return row.size if row else 0
 
     async def settle(self) -> None:
@@ -180,4 +180,12 @@ async def _remove_after(running: asyncio.Future[tuple[str, int]], temporary: Pat
     await asyncio.wait([running])
     if not running.cancelled():
         running.exception()
-    await in_thread(shutil.rmtree, temporary, ignore_errors=True)
+    await in_thread(_discard, temporary)
+
+
+def _discard(directory: Path) -> None:
+    """Removes a directory, however deep a layer has made it; what cannot be removed is left to the next start."""
+    from wherry import native
+
+    with contextlib.suppress(WherryError, OSError):
+        native.remove_tree(directory)

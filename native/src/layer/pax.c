@@ -75,6 +75,7 @@ static int take_time(const struct record *record, struct wherry_pax *pax, struct
     int ret;
 
     pax->has_mtime = record->length > 0;
+    pax->mtime_nanoseconds = 0;
     if (!pax->has_mtime)
         return 0;
     whole.length = (size_t)((point != NULL ? point : end) - whole.value);

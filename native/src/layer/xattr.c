@@ -125,8 +125,8 @@ void wherry_xattr_clear(struct wherry_xattr_set *set)
 
 bool wherry_xattr_has_name(const struct wherry_xattr_set *set, const char *name)
 {
-    for (const char *at = set->names; at < set->names + set->names_length; at += strlen(at) + 1)
-        if (strcmp(at, name) == 0)
+    for (size_t at = 0; at < set->names_length; at += strlen(set->names + at) + 1)
+        if (strcmp(set->names + at, name) == 0)
             return true;
     return false;
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import stat
 import struct
 import subprocess
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.layers.archive import END, directory, hard_link, member, pax, symlink
+from tests.integration.layers.archive import END, directory, hard_link, member, pax, record, symlink
 from tests.integration.layers.conftest import Layer
+from wherry.native import NativeError
 
 LONG = "/".join(f"{number:03}-" + "d" * 90 for number in range(20))
 CAP_NET_RAW = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)
@@ -241,3 +243,57 @@ def test_a_tree_arrives_as_gnu_tar_unpacks_it(layer: Layer, tmp_path: Path) -> N
 def test_an_empty_archive_is_a_layer(layer: Layer, archive: bytes) -> None:
     unpacked = layer.unpack_bytes(archive)
     assert (unpacked.entries, unpacked.size, list(layer.target.iterdir())) == (0, len(archive), [])
+
+
+def test_a_global_header_holds_until_a_member_says_otherwise(layer: Layer) -> None:
+    held = record(b"mtime", b"7.5") + record(b"uid", b"1234") + record(b"SCHILY.xattr.user.who", b"all")
+    layer.unpack(
+        member(b"before"),
+        member(b"pax_global_header", held, kind=b"g"),
+        member(b"held", b"x"),
+        pax({b"mtime": b"9"}) + member(b"own", b"x"),
+        pax({b"mtime": b"", b"uid": b""}) + member(b"taken-back", b"x", uid=5, mtime=11),
+        member(b"pax_global_header", record(b"mtime", b"8"), kind=b"g"),
+        member(b"later", b"x"),
+    )
+    found = {path.name: (path.stat().st_mtime, path.stat().st_uid) for path in layer.target.iterdir()}
+    assert found == {
+        "before": (1_700_000_000, 0), "held": (7.5, 1234), "own": (9, 1234), "taken-back": (11, 5), "later": (8, 1234),
+    }  # fmt: skip
+    assert os.getxattr(layer.target / "own", "user.who") == b"all" and os.listxattr(layer.target / "before") == []
+
+
+def test_a_hard_link_to_a_later_member_is_refused_by_name(layer: Layer) -> None:
+    with pytest.raises(NativeError, match="early: hard link to late: No such file or directory"):
+        layer.unpack(hard_link(b"early", b"late"), member(b"late", b"x"))
+
+
+@pytest.mark.parametrize("tool", ["tar", "bsdtar"])
+@pytest.mark.parametrize("form", ["ustar", "pax", "gnu", "v7"])
+def test_archives_of_other_writers_arrive_as_they_were(layer: Layer, tmp_path: Path, tool: str, form: str) -> None:
+    if shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+    form = {"tar": {"pax": "posix"}, "bsdtar": {"gnu": "gnutar"}}[tool].get(form, form)
+    tree = tmp_path / "tree"
+    (tree / "d/e").mkdir(parents=True)
+    (tree / "d/file").write_bytes(b"content" * 1000)
+    os.link(tree / "d/file", tree / "d/hard")
+    (tree / "link").symlink_to("d/file")
+    (tree / "d/e/exec").write_bytes(b"#!/bin/sh\n")
+    (tree / "d/e/exec").chmod(0o4755)
+    if form != "v7":
+        (tree / ("n" * 80) / ("m" * 80)).mkdir(parents=True)
+        os.mkfifo(tree / "fifo")
+    for path in (*tree.rglob("*"), tree):
+        os.utime(path, (5, 1_500_000_000), follow_symlinks=False)
+    written = subprocess.run(
+        [tool, "-c", "--format", form, "--numeric-owner", "-f", "-", "-C", tree, "."], capture_output=True, check=True
+    ).stdout
+    layer.unpack_bytes(written)
+    listing = ["find", ".", "-mindepth", "1", "-printf", "%P %y %m %U %G %T@ %n %l\n"]
+    ours, theirs = (
+        sorted(subprocess.run(listing, cwd=place, capture_output=True, check=True).stdout.splitlines())
+        for place in (layer.target, tree)
+    )
+    assert ours == theirs
+    subprocess.run(["diff", "-r", "-x", "fifo", tree, layer.target], check=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
 import socket
+import struct
 import subprocess
 import threading
+import time
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from tests.integration.layers.archive import END, member
+from tests.integration.layers.archive import END, directory, member, pax
 from tests.integration.layers.conftest import Layer
 from wherry import native
 from wherry.native import NativeError
@@ -139,3 +143,89 @@ def test_a_descriptor_that_cannot_be_read_is_an_error(layer: Layer) -> None:
             native.unpack_layer(descriptor, layer.target)
     finally:
         os.close(descriptor)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_chunks_are_unpacked_as_they_come(layer: Layer, form: Callable[[bytes], bytes]) -> None:
+    packed = form(TAR)
+    with native.LayerUnpacker(layer.target) as unpacker:
+        for start in range(0, len(packed), 70_001):
+            unpacker.feed(memoryview(packed)[start : start + 70_001])
+        unpacked = unpacker.finish()
+    assert unpacked == native.LayerSummary(sha256(TAR), sha256(packed), len(packed), len(TAR), 2)
+    assert (layer.target / "text").read_bytes() == CONTENT
+
+
+def test_files_are_there_before_the_last_chunk_has_come(layer: Layer) -> None:
+    with native.LayerUnpacker(layer.target) as unpacker:
+        unpacker.feed(member(b"first", b"1") + member(b"second", b"2"))
+        deadline = time.monotonic() + 10
+        while not (layer.target / "second").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert (layer.target / "first").read_bytes() == b"1"
+        unpacker.feed(END)
+        assert unpacker.finish().entries == 2
+
+
+def test_whoever_feeds_a_bad_layer_is_told(layer: Layer) -> None:
+    with native.LayerUnpacker(layer.target) as unpacker, pytest.raises(NativeError, match="leaves the layer"):
+        unpacker.feed(member(b"../beside", b"x"))
+        while True:
+            unpacker.feed(bytes(2**20))
+
+
+def test_limits_hold_for_chunks(layer: Layer) -> None:
+    with native.LayerUnpacker(layer.target, max_bytes=2**20) as unpacker, pytest.raises(NativeError) as caught:
+        unpacker.feed(gzip.compress(bytes(2**27), 1))
+        unpacker.finish()
+    assert caught.value.errno == errno.EFBIG
+
+
+def test_an_abort_ends_it_without_a_result_or_a_leak(layer: Layer) -> None:
+    before, threads = len(list(Path("/proc/self/fd").iterdir())), threading.active_count()
+    for chunk in (TAR[:600], gzip.compress(TAR)[:1000], b"", END):
+        with native.LayerUnpacker(layer.target) as unpacker:
+            unpacker.feed(chunk)
+            unpacker.abort()
+    with pytest.raises(RuntimeError, match="the download broke"), native.LayerUnpacker(layer.target) as unpacker:
+        unpacker.feed(TAR[:5000])
+        raise RuntimeError("the download broke")
+    assert len(list(Path("/proc/self/fd").iterdir())) == before and threading.active_count() == threads
+
+
+def test_several_layers_at_once_have_their_own_modes_under_any_umask(layer: Layer) -> None:
+    archive = b"".join(
+        member(b"%d/f" % number, b"x", mode=0o666) + directory(b"%d" % number, mode=0o777) for number in range(300)
+    )
+    before = os.umask(0o077)
+    try:
+        targets = [layer.target / str(number) for number in range(4)]
+        for target in targets:
+            target.mkdir()
+        unpackers = [native.LayerUnpacker(target) for target in targets]
+        for unpacker in unpackers:
+            unpacker.feed(archive + END)
+        assert [unpacker.finish().entries for unpacker in unpackers] == [600] * 4
+        assert os.umask(0o077) == 0o077
+    finally:
+        os.umask(before)
+    modes = {path.stat().st_mode & 0o777 for target in targets for path in target.rglob("*") if path.is_file()}
+    assert modes == {0o666}
+    assert {path.stat().st_mode & 0o777 for target in targets for path in target.iterdir()} == {0o777}
+
+
+def test_a_default_access_list_does_not_change_modes(layer: Layer) -> None:
+    nobody = 2**32 - 1
+    entries = [(1, 7, nobody), (4, 0, nobody), (32, 0, nobody)]
+    masked = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    os.setxattr(layer.target, "system.posix_acl_default", masked)
+    layer.unpack(member(b"d/f", b"x", mode=0o666), directory(b"e", mode=0o777))
+    assert (layer.target / "d/f").stat().st_mode & 0o777 == 0o666
+    assert (layer.target / "e").stat().st_mode & 0o777 == 0o777
+    os.removexattr(layer.target, "system.posix_acl_default")
+    own = {b"SCHILY.xattr.system.posix_acl_default": masked}
+    layer.unpack(
+        pax(own) + directory(b"g", mode=0o777), member(b"g/f", b"x", mode=0o666), directory(b"g/d", mode=0o775)
+    )
+    assert (layer.target / "g/f").stat().st_mode & 0o777 == 0o666
+    assert (layer.target / "g/d").stat().st_mode & 0o777 == 0o775
