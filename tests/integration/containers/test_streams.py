@@ -132,6 +132,17 @@ def test_a_client_that_reads_nothing_does_not_hold_the_container(agent: PrivateA
     stuck.close()
 
 
+def test_pipe_behind_docker_run_and_exec_gets_every_byte_however_late_it_reads(
+    agent: PrivateAgent, busybox: str, name: str
+) -> None:
+    run = f"docker run --name {name} --log-driver none {busybox} head -c 20000000 /dev/zero"
+    assert agent.run("sh", "-c", f"{run} | (sleep 1; wc -c)").stdout == b"20000000\n"
+    agent.docker("rm", name)
+    agent.docker("run", "--detach", "--name", name, busybox, "sleep", "100")
+    run = f"docker exec {name} head -c 20000000 /dev/zero"
+    assert agent.run("sh", "-c", f"{run} | (sleep 1; wc -c)").stdout == b"20000000\n"
+
+
 def test_resize_reaches_the_terminal(api: docker_py.DockerClient, busybox: str, name: str) -> None:
     container = api.containers.run(busybox, ["sh", "-c", "sleep 0.5; stty size"], name=name, tty=True, detach=True)
     container.resize(33, 77)
