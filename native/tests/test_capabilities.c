@@ -22,7 +22,7 @@ static int parse_capabilities(const char *json, struct wherry_capabilities *out,
 {
     cleanup_json struct json_object *object = parse(json);
 
-    return wherry_capabilities_parse(object, out, err);
+    return wherry_capabilities_parse(object, false, out, err);
 }
 
 /* "CapBnd" and the like of this process. */
@@ -74,7 +74,7 @@ static void no_sets_leave_nothing_to_regain(void)
 
     if (geteuid() != 0)
         SKIP("needs root");
-    CHECK_OK(wherry_capabilities_parse(NULL, &sets, &err), err);
+    CHECK_OK(wherry_capabilities_parse(NULL, false, &sets, &err), err);
     CHECK(wherry_capabilities_limit_bounding(&sets) == 0);
     CHECK(wherry_capabilities_apply(&sets) == 0);
     CHECK(status_of("CapBnd:") == 0 && status_of("CapPrm:") == 0 && status_of("CapInh:") == 0);

@@ -119,7 +119,8 @@ static void a_label_that_is_too_long_is_refused(void)
 
     memset(label, 'x', sizeof(label) - 1);
     label[sizeof(label) - 1] = '\0';
-    CHECK_FAILS(wherry_lsm_write(WHERRY_LSM_SELINUX, STDOUT_FILENO, label, &err), err, "a label of 8191 bytes: File name too long");
+    CHECK_FAILS(wherry_lsm_write(WHERRY_LSM_SELINUX, STDOUT_FILENO, label, &err), err,
+                "a label of 8191 bytes: File name too long");
 }
 
 int main(void)

@@ -41,7 +41,7 @@ static void use(const struct wherry_spec *spec)
     struct wherry_rlimits rlimits = WHERRY_RLIMITS_INIT;
     char group[WHERRY_CGROUP_NAME_MAX];
 
-    (void)wherry_capabilities_parse(spec->process.capabilities, &capabilities, &err);
+    (void)wherry_capabilities_parse(spec->process.capabilities, false, &capabilities, &err);
     (void)wherry_rlimits_parse(spec->process.rlimits, &rlimits, &err);
     if (wherry_cgroup_name(spec->cgroups_path, "id", group, &err) == 0 && strstr(group, "/../") != NULL)
         abort();

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         if (process.args == NULL || process.args[0] == NULL || process.cwd == NULL || process.cwd[0] != '/')
             abort();
-        (void)wherry_capabilities_parse(process.capabilities, &capabilities, &err);
+        (void)wherry_capabilities_parse(process.capabilities, false, &capabilities, &err);
         (void)wherry_rlimits_parse(process.rlimits, &rlimits, &err);
     }
     wherry_arena_free(&arena);

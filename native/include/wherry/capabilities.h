@@ -7,6 +7,7 @@
 
 #include "wherry/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,9 +32,10 @@ struct wherry_capabilities {
  * Reads the five sets; `capabilities` NULL means five empty sets. A name that is unknown is an error that names it.
  * What cannot be granted is dropped and noted in `lacking`, for a warning, as the specification demands ("MUST be
  * logged as a warning"): what the calling process lacks in its own bounding or permitted set, effective ones that are
- * not permitted, ambient ones that are not permitted and inheritable.
+ * not permitted, ambient ones that are not permitted and inheritable. With `all` nothing is lacking in the calling
+ * process: who makes or joins a user namespace has every capability there, user_namespaces(7).
  */
-int wherry_capabilities_parse(struct json_object *capabilities, struct wherry_capabilities *out,
+int wherry_capabilities_parse(struct json_object *capabilities, bool all, struct wherry_capabilities *out,
                               struct wherry_error *err);
 
 /* "CAP_CHOWN", or NULL for a number that has no name here. */

@@ -40,9 +40,10 @@ struct wherry_cgroup_directory {
 struct wherry_cgroup {
     enum wherry_cgroup_layout layout;
     size_t count;
-    char *warning;                   /* what was left out because the kernel has removed it for good; NULL: nothing */
-    char *unit;                      /* the scope of systemd that it is; NULL: not systemd's */
-    char *slice;                     /* the scope's, until it is made */
+    bool rootless; /* device rules, which only the first user namespace's root may set, are left to its kernel */
+    char *warning; /* what was left out because the kernel has removed it for good; NULL: nothing */
+    char *unit;    /* the scope of systemd that it is; NULL: not systemd's */
+    char *slice;   /* the scope's, until it is made */
     struct json_object *annotations; /* the configuration's, until it is made */
     pid_t keeper;                    /* a process that keeps a new scope from being empty; 0: none */
     struct wherry_cgroup_directory at[WHERRY_CGROUP_HIERARCHIES_MAX];

@@ -18,6 +18,7 @@ struct wherry_launch_options {
     const char *console_socket; /* the path of a socket that a terminal is sent to; NULL: none */
     int console_fd;             /* a connected socket for a terminal, if the process has one; 0: none */
     const char *pid_file;       /* NULL: none */
+    bool rootless;              /* groups that may not be made are done without where nothing asks for them */
     const char *pidfd_socket;   /* the path of a socket that a pidfd of the process is sent to; NULL: none */
     const char *sub_cgroup;     /* exec: "[CONTROLLER[,CONTROLLER]:]PATH" below the container's group; NULL: itself */
     bool ignore_paused;         /* exec: in a paused container too, where the process waits for resume */

@@ -102,6 +102,18 @@ static int parse_set(struct json_object *capabilities, const char *key, uint64_t
     return 0;
 }
 
+/* All that this kernel knows. */
+static uint64_t known_set(void)
+{
+    uint64_t set = 0;
+
+    for (unsigned i = 0; i < NUMBERS; i++) {
+        if (prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0)
+            set |= UINT64_C(1) << i;
+    }
+    return set;
+}
+
 /* What the calling process can hand on: its permitted set within its bounding set. */
 static int own_set(uint64_t *set, struct wherry_error *err)
 {
@@ -132,7 +144,7 @@ static void keep_grantable(struct wherry_capabilities *sets, uint64_t own)
     sets->ambient &= ambient;
 }
 
-int wherry_capabilities_parse(struct json_object *capabilities, struct wherry_capabilities *out,
+int wherry_capabilities_parse(struct json_object *capabilities, bool all, struct wherry_capabilities *out,
                               struct wherry_error *err)
 {
     struct wherry_capabilities sets = WHERRY_CAPABILITIES_INIT;
@@ -144,7 +156,9 @@ int wherry_capabilities_parse(struct json_object *capabilities, struct wherry_ca
         parse_set(capabilities, "inheritable", &sets.inheritable, err) < 0 ||
         parse_set(capabilities, "ambient", &sets.ambient, err) < 0)
         return -EINVAL;
-    if (own_set(&own, err) < 0)
+    if (all)
+        own = known_set();
+    else if (own_set(&own, err) < 0)
         return -EPERM;
     keep_grantable(&sets, own);
     *out = sets;

@@ -49,6 +49,9 @@ static int prepare_devices(struct json_object *resources, bool update, struct wh
     result = cgroup_devices_parse(devices, rules, err);
     if (result < 0)
         return result;
+    /* In a user namespace no node can be made, and what is bound opens for whom it does on the host. */
+    if (cg->rootless)
+        return DEVICES_NONE;
     if (directory == NULL)
         return wherry_error_set(err, ENOTSUP, WHERE ".devices: the devices controller is not mounted on this host");
     if (directory->unified)

@@ -29,7 +29,8 @@ struct wherry_child {
 
 struct wherry_planned_bind {
     const struct wherry_mount *mount;
-    int tree;                /* a detached copy of the source, with the attributes that it shall have */
+    int tree;  /* a detached copy of the source, with the attributes that it shall have; -1: the child's */
+    int flags; /* to open, with these flags of open_tree(2) */
     bool attributes_pending; /* which this kernel only can give it once it is attached */
     struct wherry_planned_bind *next;
 };

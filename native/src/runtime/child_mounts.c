@@ -102,11 +102,27 @@ static int check_proc(const struct wherry_planned_bind *bind, struct wherry_erro
     return 0;
 }
 
+/* A runtime without privileges may not copy the host's mounts; its child may, in a mount namespace of its own. */
+static int open_here(struct wherry_planned_bind *bind, struct wherry_error *err)
+{
+    int result;
+
+    bind->tree = open_tree(AT_FDCWD, bind->mount->source, (unsigned)bind->flags | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+    if (bind->tree < 0)
+        return wherry_error_set(err, errno, "mount %s: open source %s", bind->mount->destination, bind->mount->source);
+    result = wherry_mount_attributes_set_detached(bind->tree, bind->mount, err);
+    bind->attributes_pending = result == -ENOSYS;
+    return result == -ENOSYS ? 0 : result;
+}
+
 int wherry_child_mount_bind(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
-    const struct wherry_planned_bind *bind = subject;
+    struct wherry_planned_bind here = *(const struct wherry_planned_bind *)subject;
+    const struct wherry_planned_bind *bind = &here;
     cleanup_close int target = -1;
 
+    if (bind->tree < 0 && open_here(&here, err) < 0)
+        return wherry_error_prefix(err, "bind %s on %s", bind->mount->source, bind->mount->destination);
     if (wherry_child_same_path(bind->mount->destination, "/"))
         return wherry_error_set(err, 0, "mount on /: the root is root.path's");
     if (check_proc(bind, err) < 0)

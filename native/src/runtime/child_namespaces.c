@@ -21,6 +21,8 @@ int wherry_child_await_admission(struct wherry_child *child, const void *subject
         return wherry_error_set(err, got < 0 ? -got : EPIPE, "wait for the runtime");
     if (message.kind != WHERRY_MESSAGE_ADMITTED)
         return wherry_error_set(err, EPROTO, "wait for the runtime: message %d", (int)message.kind);
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+        return wherry_error_set(err, errno, "make the process undumpable");
     child->pid = message.pid;
     return 0;
 }
@@ -28,10 +30,9 @@ int wherry_child_await_admission(struct wherry_child *child, const void *subject
 /* The raw system calls: glibc's wrappers would signal all threads of a process that has only this one. */
 int wherry_child_become_root(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
-    (void)child;
     (void)subject;
     /* The groups of the host's root would otherwise stay, unmapped but in force for permission checks. */
-    if (syscall(SYS_setgroups, 0, NULL) < 0)
+    if (syscall(SYS_setgroups, 0, NULL) < 0 && !(errno == EPERM && child->plan->unprivileged))
         return wherry_error_set(err, errno, "drop supplementary groups in the user namespace");
     if (syscall(SYS_setresgid, 0, 0, 0) < 0)
         return wherry_error_set(err, errno, "take group 0 of the user namespace");

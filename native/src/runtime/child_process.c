@@ -145,7 +145,6 @@ int wherry_child_change_user(struct wherry_child *child, const void *subject, st
     const struct wherry_process *process = identity->process;
     int result;
 
-    (void)child;
     /* The bounding set first, while CAP_SETPCAP is still there; what is left of the others must survive the change of
      * user. */
     result = wherry_capabilities_limit_bounding(&identity->capabilities);
@@ -155,7 +154,8 @@ int wherry_child_change_user(struct wherry_child *child, const void *subject, st
     if (result < 0)
         return wherry_error_set(err, -result, "keep capabilities across the change of user");
     /* Always, with an empty list too: otherwise the host root's groups would remain (CVE-2022-36109). */
-    if (syscall(SYS_setgroups, process->group_count, process->groups) < 0)
+    if (syscall(SYS_setgroups, process->group_count, process->groups) < 0 &&
+        !(errno == EPERM && child->plan->unprivileged && process->group_count == 0))
         return wherry_error_set(err, errno, "set process.user.additionalGids");
     if (syscall(SYS_setresgid, process->gid, process->gid, process->gid) < 0)
         return wherry_error_set(err, errno, "set process.user.gid %u", process->gid);

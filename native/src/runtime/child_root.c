@@ -31,6 +31,10 @@ int wherry_child_attach_root(struct wherry_child *child, const void *subject, st
     struct wherry_mount cut = {.propagations = {{.mode = follow ? MS_SLAVE : MS_PRIVATE, .recursive = true}},
                                .propagation_count = 1};
 
+    if (tree < 0)
+        tree = open_tree(AT_FDCWD, spec->root_path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (tree < 0)
+        return wherry_error_set(err, errno, "root.path: %s", spec->root_path);
     /* On top of "/", where no path has to be walked: in a user namespace the way to the bundle may be closed to this
      * process. Names that begin with "/" still mean the host's files until the root is changed. */
     if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)

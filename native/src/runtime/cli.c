@@ -162,6 +162,46 @@ static int dispatch(struct wherry_cli *cli, int argc, char **argv, int *status, 
     return wherry_error_set(err, 0, "verb %s is not known; --help lists them", argv[0]);
 }
 
+/* A user who is not root, or root of a user namespace only, which has another map than the first one's. */
+static bool is_rootless(void)
+{
+    unsigned long inside, outside, count;
+    FILE *map = geteuid() == 0 ? fopen("/proc/self/uid_map", "re") : NULL;
+    bool initial = map != NULL && fscanf(map, "%lu %lu %lu", &inside, &outside, &count) == 3 && inside == 0 &&
+                   outside == 0 && count == 4294967295UL;
+
+    if (map != NULL)
+        fclose(map);
+    return !initial;
+}
+
+static int read_rootless(const char *text, struct wherry_cli *cli, struct wherry_error *err)
+{
+    if (strcmp(text, "true") == 0 || strcmp(text, "false") == 0)
+        cli->rootless = text[0] == 't';
+    else if (strcmp(text, "auto") != 0)
+        return wherry_error_set(err, 0, "--rootless: %s: must be true, false or auto", text);
+    return 0;
+}
+
+/* Where containers are without --root: the XDG Base Directory Specification's place for a user who is not root. */
+static int find_root(struct wherry_cli *cli, struct wherry_error *err)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR");
+    const char *user = getenv("USER");
+    bool own = geteuid() != 0 || (is_rootless() && (user == NULL || strcmp(user, "root") != 0));
+
+    if (own && (runtime == NULL || runtime[0] != '/') && geteuid() != 0)
+        return wherry_error_set(err, 0, "--root or XDG_RUNTIME_DIR must be given to a user who is not root");
+    cli->root = WHERRY_RUNTIME_ROOT;
+    if (!own || runtime == NULL || runtime[0] != '/')
+        return 0;
+    if (snprintf(cli->own_root, sizeof(cli->own_root), "%s/wherry/runtime", runtime) >= (int)sizeof(cli->own_root))
+        return wherry_error_set(err, ENAMETOOLONG, "XDG_RUNTIME_DIR");
+    cli->root = cli->own_root;
+    return 0;
+}
+
 /* The options before the verb. 1: go on with the verb; 0: all done. */
 static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
@@ -169,7 +209,8 @@ static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wh
         {"root", required_argument, NULL, 'r'},     {"log", required_argument, NULL, 'l'},
         {"debug", no_argument, NULL, 'd'},          {"log-format", required_argument, NULL, 'f'},
         {"version", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
-        {"systemd-cgroup", no_argument, NULL, 's'}, {0}};
+        {"systemd-cgroup", no_argument, NULL, 's'}, {"rootless", required_argument, NULL, 'u'},
+        {"criu", required_argument, NULL, 'c'},     {0}};
     int code;
 
     while ((code = wherry_cli_next(argc, argv, "+:vh", options, err)) >= 0) {
@@ -183,6 +224,9 @@ static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wh
             return wherry_error_set(err, 0, "--log-format: %s: must be text or json", optarg);
         else if (code == 'f')
             cli->log_json = strcmp(optarg, "json") == 0;
+        else if (code == 'u' && read_rootless(optarg, cli, err) < 0)
+            return -1;
+        /* --criu: where a program is that only checkpoint and restore need, which are refused. */
         else if (code == 's')
             cli->systemd = true;
         else if (code == 'v')
@@ -191,6 +235,8 @@ static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wh
             return print_help();
     }
     if (code == -2)
+        return -1;
+    if (cli->root == NULL && find_root(cli, err) < 0)
         return -1;
     if (cli->root[0] != '/')
         return wherry_error_set(err, 0, "--root: %s: must be an absolute path", cli->root);
@@ -211,7 +257,7 @@ static int check_log(const struct wherry_cli *cli, struct wherry_error *err)
 
 int wherry_cli_main(int argc, char **argv)
 {
-    struct wherry_cli cli = {.root = WHERRY_RUNTIME_ROOT, .argv = argv};
+    struct wherry_cli cli = {.rootless = is_rootless(), .argv = argv};
     struct wherry_error err = WHERRY_ERROR_INIT;
     int result = read_options(&cli, argc, argv, &err);
     int status = 1;

@@ -31,12 +31,14 @@ enum wherry_cli_option {
 };
 
 struct wherry_cli {
-    const char *root;
-    const char *log; /* a file, or NULL */
+    const char *root; /* NULL until the options are read */
+    bool rootless;    /* --rootless, or found out: see runtime.h */
+    const char *log;  /* a file, or NULL */
     bool log_json;
     bool systemd; /* new containers are scopes of systemd */
     bool debug;   /* tell the log what is done, too */
-    char **argv;  /* as the program got it, to execute itself anew */
+    char own_root[4096];
+    char **argv; /* as the program got it, to execute itself anew */
 };
 
 /* One verb: its own name in argv[0], its options and operands after it. Returns the exit status, negative with `err`
@@ -50,7 +52,7 @@ wherry_cli_verb wherry_cli_update;                    /* cli_update.c */
 wherry_cli_verb wherry_cli_state, wherry_cli_list;    /* cli_show.c */
 wherry_cli_verb wherry_cli_ps;                        /* cli_ps.c */
 wherry_cli_verb wherry_cli_events;                    /* cli_events.c */
-wherry_cli_verb wherry_cli_features, wherry_cli_spec; /* cli_describe.c */
+wherry_cli_verb wherry_cli_features, wherry_cli_spec; /* cli_describe.c, cli_spec.c */
 
 /* The whole program. Returns the exit status. */
 int wherry_cli_main(int argc, char **argv);

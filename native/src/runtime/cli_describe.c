@@ -1,15 +1,12 @@
-/* The verbs features and spec on the command line; see cli.h. */
+/* The verb features on the command line; see cli.h. */
 #include "cli.h"
 #include "seccomp_rules.h"
 #include "wherry/capabilities.h"
 #include "wherry/cleanup.h"
-#include "wherry/file.h"
 #include "wherry/json.h"
 #include "wherry/spec.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -99,74 +96,4 @@ int wherry_cli_features(const struct wherry_cli *cli, int argc, char **argv, str
     json_object_object_add(json_object_object_get(features, "annotations"), "io.github.seccomp.libseccomp.version",
                            seccomp_rules_library());
     return wherry_cli_print(features, err);
-}
-
-/* A container that runs a shell, shut off as by default. */
-static const char example[] =
-    "{\n"
-    "  \"ociVersion\": \"1.0.2\",\n"
-    "  \"process\": {\n"
-    "    \"terminal\": false,\n"
-    "    \"user\": {\"uid\": 0, \"gid\": 0},\n"
-    "    \"args\": [\"sh\"],\n"
-    "    \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\"],\n"
-    "    \"cwd\": \"/\",\n"
-    "    \"capabilities\": {\n"
-    "      \"bounding\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
-    "      \"effective\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"],\n"
-    "      \"permitted\": [\"CAP_AUDIT_WRITE\", \"CAP_KILL\", \"CAP_NET_BIND_SERVICE\"]\n"
-    "    },\n"
-    "    \"noNewPrivileges\": true\n"
-    "  },\n"
-    "  \"root\": {\"path\": \"rootfs\", \"readonly\": true},\n"
-    "  \"hostname\": \"wherry\",\n"
-    "  \"mounts\": [\n"
-    "    {\"destination\": \"/proc\", \"type\": \"proc\", \"source\": \"proc\", \"options\": [\"nosuid\", \"noexec\", "
-    "\"nodev\"]},\n"
-    "    {\"destination\": \"/dev\", \"type\": \"tmpfs\", \"source\": \"tmpfs\", \"options\": [\"nosuid\", "
-    "\"strictatime\", \"mode=755\", \"size=65536k\"]},\n"
-    "    {\"destination\": \"/dev/pts\", \"type\": \"devpts\", \"source\": \"devpts\", \"options\": [\"nosuid\", "
-    "\"noexec\", \"newinstance\", \"ptmxmode=0666\", \"mode=0620\", \"gid=5\"]},\n"
-    "    {\"destination\": \"/dev/shm\", \"type\": \"tmpfs\", \"source\": \"shm\", \"options\": [\"nosuid\", "
-    "\"noexec\", "
-    "\"nodev\", \"mode=1777\", \"size=65536k\"]},\n"
-    "    {\"destination\": \"/dev/mqueue\", \"type\": \"mqueue\", \"source\": \"mqueue\", \"options\": [\"nosuid\", "
-    "\"noexec\", \"nodev\"]},\n"
-    "    {\"destination\": \"/sys\", \"type\": \"sysfs\", \"source\": \"sysfs\", \"options\": [\"nosuid\", \"noexec\", "
-    "\"nodev\", \"ro\"]},\n"
-    "    {\"destination\": \"/sys/fs/cgroup\", \"type\": \"cgroup\", \"source\": \"cgroup\", \"options\": [\"nosuid\", "
-    "\"noexec\", \"nodev\", \"relatime\", \"ro\"]}\n"
-    "  ],\n"
-    "  \"linux\": {\n"
-    "    \"resources\": {\"devices\": [{\"allow\": false, \"access\": \"rwm\"}]},\n"
-    "    \"namespaces\": [{\"type\": \"pid\"}, {\"type\": \"network\"}, {\"type\": \"ipc\"}, {\"type\": \"uts\"}, "
-    "{\"type\": \"mount\"}, {\"type\": \"cgroup\"}],\n"
-    "    \"maskedPaths\": [\"/proc/acpi\", \"/proc/asound\", \"/proc/interrupts\", \"/proc/kcore\", \"/proc/keys\", "
-    "\"/proc/latency_stats\", \"/proc/sched_debug\", \"/proc/scsi\", \"/proc/timer_list\", \"/proc/timer_stats\", "
-    "\"/sys/devices/virtual/powercap\", \"/sys/firmware\"],\n"
-    "    \"readonlyPaths\": [\"/proc/bus\", \"/proc/fs\", \"/proc/irq\", \"/proc/sys\", \"/proc/sysrq-trigger\"]\n"
-    "  }\n"
-    "}\n";
-
-int wherry_cli_spec(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
-{
-    static const struct option options[] = {{"bundle", required_argument, NULL, 'b'}, {0}};
-    cleanup_close int directory = -1;
-    cleanup_close int file = -1;
-    const char *bundle = ".";
-    int code, result;
-
-    (void)cli;
-    while ((code = wherry_cli_next(argc, argv, ":b:", options, err)) >= 0)
-        bundle = optarg;
-    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, "[--bundle DIR]", err) < 0)
-        return -1;
-    directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (directory < 0)
-        return wherry_error_set(err, errno, "bundle %s", bundle);
-    file = openat(directory, "config.json", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-    if (file < 0)
-        return wherry_error_set(err, errno, "make %s/config.json", bundle);
-    result = wherry_write_all(file, example, strlen(example));
-    return result < 0 ? wherry_error_set(err, -result, "write %s/config.json", bundle) : 0;
 }

@@ -93,6 +93,7 @@ static int enter(const struct wherry_cli *cli, struct launch_arguments *argument
         return wherry_error_set(err, errno, "bundle %s", arguments->bundle);
     arguments->options.root = cli->root;
     arguments->options.systemd = cli->systemd;
+    arguments->options.rootless = cli->rootless;
     arguments->options.bundle = bundle;
     return 0;
 }

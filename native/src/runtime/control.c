@@ -95,12 +95,15 @@ int wherry_runtime_kill(const char *root, const char *id, int signal, bool all, 
 
     if (wherry_container_open(root, id, &container, err) < 0)
         return -1;
-    if (all) {
+    /* Without groups of its own the container is its pid namespace. */
+    if (all && container.cgroup.count > 0) {
         int result = wherry_cgroup_kill(&container.cgroup, signal, err);
 
         return result < 0 ? result : 0;
     }
     process = open_process(&container);
+    if (process < 0 && all)
+        return 0;
     if (process < 0) {
         wherry_error_set(err, 0, "container not running");
         err->code = ESRCH;

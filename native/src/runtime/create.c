@@ -54,6 +54,7 @@ static int prepare_identity(struct creation *creation, struct wherry_error *err)
 
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, creation->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
+    creation->plan.in_user_namespace = wherry_spec_namespace(&creation->spec, CLONE_NEWUSER) != NULL;
     return wherry_identity_prepare(&creation->plan, &creation->spec.process, &creation->spec.domain,
                                    creation->spec.seccomp, cache, err);
 }
@@ -112,15 +113,45 @@ static int place_cgroup(struct creation *creation, struct wherry_error *err)
     return result < 0 ? -1 : 0;
 }
 
+/* Whether linux.resources asks for more than rules for devices, which a user namespace has of the kernel itself. */
+static bool has_limits(struct json_object *resources)
+{
+    if (resources == NULL)
+        return false;
+    json_object_object_foreach(resources, name, value)
+    {
+        if (value != NULL && strcmp(name, "devices") != 0)
+            return true;
+    }
+    return false;
+}
+
+/* A user to whom no group is delegated has containers without one, unless a group or a limit is asked for by name. */
+static int do_without_cgroup(struct creation *creation, struct wherry_error *err)
+{
+    bool forbidden = err->code == EACCES || err->code == EPERM || err->code == EROFS || err->code == ENOENT;
+
+    if (!creation->options->rootless || creation->spec.cgroups_path != NULL || !forbidden)
+        return -1;
+    if (has_limits(creation->spec.resources))
+        return wherry_error_prefix(err, "linux.resources: no limits without control groups, and none may be made here");
+    creation->container.cgroup = (struct wherry_cgroup)WHERRY_CGROUP_INIT;
+    creation->has_cgroup = true;
+    *err = (struct wherry_error)WHERRY_ERROR_INIT;
+    return 0;
+}
+
 /* The record tells of the groups before they are there, and of the process where there is one already, so that `delete`
  * finds what a killed runtime has left. */
 static int make_cgroup(struct creation *creation, struct wherry_error *err)
 {
     struct wherry_cgroup *cgroup = &creation->container.cgroup;
 
-    if (wherry_container_save(&creation->container, err) < 0 ||
-        wherry_cgroup_make(cgroup, creation->spec.resources, err) < 0)
+    cgroup->rootless = creation->options->rootless;
+    if (wherry_container_save(&creation->container, err) < 0)
         return -1;
+    if (wherry_cgroup_make(cgroup, creation->spec.resources, err) < 0)
+        return do_without_cgroup(creation, err);
     creation->has_cgroup = true;
     creation->launch.cgroup_fd = wherry_cgroup_v2_fd(cgroup);
     return wherry_cgroup_attach_prepare(cgroup, creation->launch.groups.fds, &creation->launch.groups.count, err);
@@ -153,6 +184,7 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
         return -1;
     if (wherry_launch_open_console(options, &creation->plan.console_socket, err) < 0)
         return -1;
+    creation->plan.unprivileged = geteuid() != 0;
     creation->plan.preserved_fds = options->preserved_fds;
     creation->plan.keep_keyring = options->keep_keyring;
     if (wherry_state_text_prepare(&creation->container, &creation->plan.arena, &creation->plan.state, err) < 0)

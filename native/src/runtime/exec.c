@@ -89,6 +89,7 @@ static int read_process(struct execution *execution, struct json_object *object,
         return -1;
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, execution->options->root) < 0)
         return wherry_error_set(err, ENOMEM, "seccomp cache");
+    execution->plan.in_user_namespace = (execution->container.namespaces & CLONE_NEWUSER) != 0;
     return wherry_identity_prepare(&execution->plan, &execution->process, &execution->domain, seccomp, cache, err);
 }
 
@@ -104,6 +105,7 @@ static int prepare(struct execution *execution, struct wherry_error *err)
     execution->launch.cgroup_fd = wherry_cgroup_v2_fd(&execution->container.cgroup);
     if (wherry_launch_open_console(options, &plan->console_socket, err) < 0)
         return -1;
+    plan->unprivileged = geteuid() != 0;
     plan->preserved_fds = options->preserved_fds;
     plan->keep_keyring = options->keep_keyring;
     execution->flags = execution->container.namespaces;

@@ -50,7 +50,9 @@ int wherry_launch_clone(struct wherry_launch *launch, struct wherry_error *err)
     child_fd = ends[1];
     /* Nothing in the container may trace the child or read its memory and descriptors before it has become the
      * container's program; the child inherits this, exec ends it (CVE-2016-9962). */
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+    /* Without privileges the child's /proc files are the runtime's to write only while it can be traced: it forbids
+     * that itself once it is admitted, before it joins anybody. */
+    if (geteuid() == 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
         return wherry_error_set(err, errno, "make the process undumpable");
     result = launch->user_fd >= 0 || launch->plan->listener_slot != NULL
                  ? wherry_launch_clone_between(launch, sync_fd, child_fd, err)

@@ -9,8 +9,14 @@
 #include <inttypes.h>
 #include <linux/sched.h>
 #include <sched.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* Those of the new namespaces that are among `wanted`. */
 static int new_flags(const struct wherry_spec *spec, int wanted)
@@ -150,6 +156,23 @@ int wherry_namespaces_leave(struct wherry_namespaces_own *own, struct wherry_err
     return result;
 }
 
+/* The runtime blocks signals while it stands in for a container; what it starts must not. */
+static int spawn(pid_t *child, const char *program, char *const argv[])
+{
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    int result = posix_spawnattr_init(&attributes);
+
+    if (result != 0)
+        return result;
+    sigemptyset(&none);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    result = posix_spawnp(child, program, NULL, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    return result;
+}
+
 static int write_map(pid_t pid, const char *file, const struct wherry_id_mappings *mappings, struct wherry_error *err)
 {
     cleanup_free char *text = NULL;
@@ -167,10 +190,63 @@ static int write_map(pid_t pid, const char *file, const struct wherry_id_mapping
     return wherry_file_write(AT_FDCWD, path, text, err);
 }
 
+/* What user_namespaces(7) lets a process without privileges say of itself: its own ID and nothing else. */
+static bool is_own(const struct wherry_id_mappings *mappings, uint32_t own)
+{
+    return mappings->count == 1 && mappings->items[0].count == 1 && mappings->items[0].outside == own;
+}
+
+/* newuidmap(1), newgidmap(1): programs with the privilege to write what /etc/subuid and /etc/subgid grant. */
+static int map_by_tool(const char *tool, pid_t pid, const struct wherry_id_mappings *mappings, struct wherry_error *err)
+{
+    cleanup_free char *numbers = calloc(1 + 3 * mappings->count, 16);
+    cleanup_free char **argv = calloc(3 + 3 * mappings->count, sizeof(*argv));
+    size_t count = 0;
+    int status = 0, result;
+    pid_t child;
+
+    if (numbers == NULL || argv == NULL)
+        return wherry_error_set(err, ENOMEM, "%s", tool);
+    argv[count++] = (char *)(uintptr_t)tool;
+    snprintf(numbers, 16, "%d", (int)pid);
+    argv[count++] = numbers;
+    for (size_t i = 0; i < mappings->count; i++) {
+        const struct wherry_id_mapping *one = &mappings->items[i];
+        uint32_t values[] = {one->inside, one->outside, one->count};
+
+        for (size_t k = 0; k < 3; k++, count++) {
+            argv[count] = numbers + (count - 1) * 16;
+            snprintf(argv[count], 16, "%u", values[k]);
+        }
+    }
+    result = spawn(&child, tool, argv);
+    if (result != 0)
+        return wherry_error_set(err, result, "%s, which maps more than an own ID", tool);
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        return wherry_error_set(err, EPERM, "%s refuses the mapping", tool);
+    return 0;
+}
+
 int wherry_namespaces_map(pid_t pid, const struct wherry_id_mappings *uids, const struct wherry_id_mappings *gids,
                           struct wherry_error *err)
 {
-    if (write_map(pid, "uid_map", uids, err) < 0 || write_map(pid, "gid_map", gids, err) < 0)
-        return wherry_error_prefix(err, "uidMappings, gidMappings");
-    return 0;
+    bool privileged = geteuid() == 0;
+    char path[64];
+    int result;
+
+    if (privileged || is_own(uids, geteuid()))
+        result = write_map(pid, "uid_map", uids, err);
+    else
+        result = map_by_tool("newuidmap", pid, uids, err);
+    if (result == 0 && !privileged && is_own(gids, getegid())) {
+        /* Who may drop no group may map none: user_namespaces(7), "The /proc/PID/setgroups file". */
+        snprintf(path, sizeof(path), "/proc/%d/setgroups", (int)pid);
+        result = wherry_file_write(AT_FDCWD, path, "deny", err);
+    }
+    if (result == 0)
+        result = privileged || is_own(gids, getegid()) ? write_map(pid, "gid_map", gids, err)
+                                                       : map_by_tool("newgidmap", pid, gids, err);
+    return result < 0 ? wherry_error_prefix(err, "uidMappings, gidMappings") : 0;
 }

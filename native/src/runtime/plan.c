@@ -119,7 +119,7 @@ int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_proces
     identity->process = process;
     identity->domain = domain;
     if (prepare_environment(plan, process, err) < 0 || prepare_labels(identity, err) < 0 ||
-        wherry_capabilities_parse(process->capabilities, &identity->capabilities, err) < 0 ||
+        wherry_capabilities_parse(process->capabilities, plan->in_user_namespace, &identity->capabilities, err) < 0 ||
         wherry_rlimits_parse(process->rlimits, &identity->rlimits, err) < 0)
         return -1;
     if (seccomp == NULL)

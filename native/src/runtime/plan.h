@@ -79,6 +79,9 @@ struct wherry_plan {
     bool admission;                     /* it is known where the process waits to be admitted */
     unsigned preserved_fds;
     enum wherry_birth birth;
+    bool in_user_namespace; /* the container has or joins one */
+    bool unprivileged; /* the runtime is no root: groups cannot be dropped, and sources of mounts are the child's to
+                          open */
     bool keep_keyring; /* the caller's session keyring is inherited */
 };
 

@@ -108,7 +108,7 @@ static int push_filesystem(struct wherry_plan *plan, const struct wherry_spec *s
                            struct wherry_error *err)
 {
     plan->root_tree = wherry_plan_open_tree(spec->root_path, AT_RECURSIVE);
-    if (plan->root_tree < 0)
+    if (plan->root_tree < 0 && !(errno == EPERM && plan->unprivileged))
         return wherry_error_set(err, errno, "root.path: %s", spec->root_path);
     wherry_plan_push(plan, wherry_child_isolate_mounts, NULL);
     wherry_plan_push(plan, wherry_child_attach_root, spec);

@@ -85,6 +85,18 @@ int wherry_plan_push_bind(struct wherry_plan *plan, const struct wherry_mount *m
     return 0;
 }
 
+static int push_bind_of_child(struct wherry_plan *plan, const struct wherry_mount *mount, int flags,
+                              struct wherry_error *err)
+{
+    struct wherry_planned_bind *bind = wherry_arena_array(&plan->arena, 1, sizeof(*bind));
+
+    if (bind == NULL)
+        return wherry_error_set(err, ENOMEM, "mount %s", mount->destination);
+    *bind = (struct wherry_planned_bind){.mount = mount, .tree = -1, .flags = flags};
+    wherry_plan_push(plan, wherry_child_mount_bind, bind);
+    return 0;
+}
+
 /* Without a word about propagation nothing that is mounted on either side shows on the other. */
 static int push_bind(struct wherry_plan *plan, const struct wherry_spec *spec, const struct wherry_mount *wanted,
                      struct wherry_error *err)
@@ -100,6 +112,8 @@ static int push_bind(struct wherry_plan *plan, const struct wherry_spec *spec, c
         mount->propagations[mount->propagation_count++] =
             (struct wherry_propagation){.mode = MS_PRIVATE, .recursive = wanted->recursive};
     tree = wherry_plan_open_tree(mount->source, flags);
+    if (tree < 0 && errno == EPERM && plan->unprivileged && !mount->idmapped)
+        return push_bind_of_child(plan, mount, flags, err);
     if (tree >= 0 && mount->idmapped && map_ids(plan, spec, mount, tree, err) < 0) {
         close(tree);
         return wherry_error_prefix(err, "bind %s on %s", mount->source, mount->destination);
