@@ -27,7 +27,7 @@
 #define HOT_ROUNDS 40
 #define TRIM_MS 200
 #define TRIM_PAUSE_MS 10000
-#define LINGER_MS (10 * 60 * 1000)
+#define LINGER_MS 60000
 
 int monitor_wait_for(struct monitor *monitor, struct source *source, uint32_t events)
 {
