@@ -175,6 +175,9 @@ static int destroy(struct wherry_container *container, char warning[WHERRY_WARNI
 
     if (clear_cgroup(container, err) < 0)
         return -1;
+    /* That systemd could not be asked to forget the scope. */
+    if (container->cgroup.warning != NULL)
+        snprintf(warning, WHERRY_WARNING_MAX, "%s", container->cgroup.warning);
     /* Read while there is a record; run when there is none any more, as the specification wants it. */
     if (hooked && load_spec(container, &spec, &unread) < 0) {
         snprintf(warning, WHERRY_WARNING_MAX, "%.*s", WHERRY_WARNING_MAX - 1, unread.message);

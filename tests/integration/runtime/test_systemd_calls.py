@@ -152,6 +152,7 @@ def test_a_systemd_that_is_gone_does_not_keep_a_container(runtime: Runtime, bus:
     bus.path.unlink()
     runtime("delete", "--force", "kept")
     assert not _group("memory").exists()
+    assert "systemd cannot be reached" in json.loads(runtime.log.read_text().splitlines()[-1])["msg"]
 
 
 def test_without_systemd_creation_says_so(
