@@ -14,13 +14,14 @@ import wherry
 
 ROOT = Path(wherry.__file__).parent
 
-FOUNDATION = {"errors", "aio", "ids", "names", "paths", "config"}
+FOUNDATION = {"errors", "aio", "pipes", "ids", "names", "paths", "config"}
 NOUN = FOUNDATION | {"state", "host", "native", "events"}
 NOUNS = {"containers", "images", "networks", "volumes"}
 # A name with a dot allows that module alone: tables know the records that they hold and nothing else of a noun.
 ALLOWED = {
     "errors": set(),
     "aio": set(),
+    "pipes": {"aio"},
     "ids": set(),
     "names": {"errors"},
     "paths": {"errors", "ids"},

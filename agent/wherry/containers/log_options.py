@@ -147,8 +147,6 @@ def _files(log: LogConfig) -> LogSettings:
     files = int(count)
     default = LOCAL_SIZE if is_local else 0
     bound = size(config["max-size"]) if "max-size" in config else default
-    if "max-file" in config and files > 1 and not bound:
-        raise InvalidParameter("cannot set max-file without max-size")
     compress = _flag("compress", config.get("compress", "true" if is_local and files > 1 and bound else "false"))
     if compress and (files < 2 or not bound):
         raise InvalidParameter("compress cannot be true when max-file is less than 2 or max-size is not set")

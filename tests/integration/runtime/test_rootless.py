@@ -184,22 +184,24 @@ def test_the_programs_for_mappings_are_used(person: Person, tmp_path: Path) -> N
     if not (TOOLS / "newuidmap").exists():
         pytest.skip("newuidmap is not in .tools (scripts/test fetches it)")
     # A user database of his own, in a mount namespace of his own.
+    upper, work = tmp_path / "upper", tmp_path / "work"
+    upper.mkdir()
+    work.mkdir()
     for name, line in {
         "passwd": "person:x:{0}:{0}::/:/bin/sh",
         "subuid": "person:300000:10",
         "subgid": "person:300000:10",
     }.items():
-        (tmp_path / name).write_text(line.format(USER) + "\n")
-        Path("/etc", name).touch()
+        (upper / name).write_text(line.format(USER) + "\n")
     mappings = [{"containerID": 0, "hostID": USER, "size": 1}, {"containerID": 1, "hostID": 300000, "size": 10}]
     person.bundle.linux.update(uidMappings=mappings, gidMappings=mappings)
     person.bundle.process["user"] = {"uid": 3, "gid": 4, "additionalGids": [5]}
     person.bundle.shell("id; cat /proc/self/setgroups")
     person.bundle.write()
-    binds = "".join(f"mount --bind {tmp_path}/{name} /etc/{name}; " for name in ("passwd", "subuid", "subgid"))
+    database = f"mount -t overlay -o lowerdir=/etc,upperdir={upper},workdir={work} overlay /etc; "
     command = [one for one in person.command(str(person.program), "run", "once") if one != "--no-new-privs"]
     done = subprocess.run(
-        ["unshare", "--mount", "sh", "-ec", f'{binds}exec "$@"', "sh", *command], cwd=person.bundle.path, text=True,
+        ["unshare", "--mount", "sh", "-ec", f'{database}exec "$@"', "sh", *command], cwd=person.bundle.path, text=True,
         capture_output=True, timeout=30, stdin=subprocess.DEVNULL,
         env={"PATH": f"{TOOLS}:{os.environ['PATH']}", "XDG_RUNTIME_DIR": str(person.place / "run")},
     )  # fmt: skip
