@@ -21,6 +21,7 @@ struct wherry_capabilities {
     uint64_t inheritable;
     uint64_t ambient;
     uint64_t lacking; /* asked for, and taken out because they cannot be granted */
+    char unknown[64]; /* names asked for that mean nothing here, joined by ", " and cut to fit */
 };
 
 #define WHERRY_CAPABILITIES_INIT                                                                                       \
@@ -29,9 +30,9 @@ struct wherry_capabilities {
     }
 
 /*
- * Reads the five sets; `capabilities` NULL means five empty sets. A name that is unknown is an error that names it.
- * What cannot be granted is dropped and noted in `lacking`, for a warning, as the specification demands ("MUST be
- * logged as a warning"): what the calling process lacks in its own bounding or permitted set, effective ones that are
+ * Reads the five sets; `capabilities` NULL means five empty sets. What cannot be granted is dropped and noted in
+ * `lacking`, a name that is unknown in `unknown`, for a warning, as the specification demands ("MUST be logged as a
+ * warning"): what the calling process lacks in its own bounding or permitted set, effective ones that are
  * not permitted, ambient ones that are not permitted and inheritable. With `all` nothing is lacking in the calling
  * process: who makes or joins a user namespace has every capability there, user_namespaces(7).
  */

@@ -81,7 +81,17 @@ void wherry_capabilities_describe(uint64_t set, char *text, size_t size)
     }
 }
 
-static int parse_set(struct json_object *capabilities, const char *key, uint64_t *set, struct wherry_error *err)
+/* Each name once: it usually stands in several sets. */
+static void note_unknown(struct wherry_capabilities *sets, const char *name)
+{
+    size_t used = strlen(sets->unknown);
+
+    if (strstr(sets->unknown, name) == NULL)
+        snprintf(sets->unknown + used, sizeof(sets->unknown) - used, "%s%s", used > 0 ? ", " : "", name);
+}
+
+static int parse_set(struct json_object *capabilities, const char *key, struct wherry_capabilities *sets, uint64_t *set,
+                     struct wherry_error *err)
 {
     struct json_object *list = NULL;
     int found = wherry_json_array(capabilities, WHERE, key, &list, err);
@@ -90,14 +100,18 @@ static int parse_set(struct json_object *capabilities, const char *key, uint64_t
         return found;
     for (size_t i = 0; i < json_object_array_length(list); i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
-        const char *name = json_object_is_type(item, json_type_string) ? json_object_get_string(item) : "";
+        const char *name;
         unsigned number = 0;
 
+        if (!json_object_is_type(item, json_type_string))
+            return wherry_error_set(err, EINVAL, WHERE ".%s[%zu]: must be a string", key, i);
+        name = json_object_get_string(item);
         while (number < NAMES && strcmp(names[number], name) != 0)
             number++;
         if (number == NAMES)
-            return wherry_error_set(err, EINVAL, WHERE ".%s[%zu]: \"%s\": no such capability", key, i, name);
-        *set |= UINT64_C(1) << number;
+            note_unknown(sets, name);
+        else
+            *set |= UINT64_C(1) << number;
     }
     return 0;
 }
@@ -150,11 +164,11 @@ int wherry_capabilities_parse(struct json_object *capabilities, bool all, struct
     struct wherry_capabilities sets = WHERRY_CAPABILITIES_INIT;
     uint64_t own = 0;
 
-    if (parse_set(capabilities, "bounding", &sets.bounding, err) < 0 ||
-        parse_set(capabilities, "effective", &sets.effective, err) < 0 ||
-        parse_set(capabilities, "permitted", &sets.permitted, err) < 0 ||
-        parse_set(capabilities, "inheritable", &sets.inheritable, err) < 0 ||
-        parse_set(capabilities, "ambient", &sets.ambient, err) < 0)
+    if (parse_set(capabilities, "bounding", &sets, &sets.bounding, err) < 0 ||
+        parse_set(capabilities, "effective", &sets, &sets.effective, err) < 0 ||
+        parse_set(capabilities, "permitted", &sets, &sets.permitted, err) < 0 ||
+        parse_set(capabilities, "inheritable", &sets, &sets.inheritable, err) < 0 ||
+        parse_set(capabilities, "ambient", &sets, &sets.ambient, err) < 0)
         return -EINVAL;
     if (all)
         own = known_set();

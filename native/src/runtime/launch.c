@@ -268,8 +268,9 @@ void wherry_launch_describe_lacking(const struct wherry_capabilities *capabiliti
     char names[WHERRY_WARNING_MAX - 64];
 
     text[0] = '\0';
-    if (capabilities->lacking == 0)
+    if (capabilities->lacking == 0 && *capabilities->unknown == '\0')
         return;
     wherry_capabilities_describe(capabilities->lacking, names, sizeof(names));
-    snprintf(text, WHERRY_WARNING_MAX, "left out, because the runtime has not got them: %s", names);
+    snprintf(text, WHERRY_WARNING_MAX, "left out, because the runtime has not got them: %s%s%s", names,
+             *names != '\0' && *capabilities->unknown != '\0' ? ", " : "", capabilities->unknown);
 }
