@@ -328,13 +328,14 @@ def test_a_silent_server_is_an_answer_in_the_end_and_holds_nobody_up(names: Name
 def test_nonsense_is_no_harm(names: Names, data: bytes) -> None:
     asker = names.run("asker", "--network", names.network("net"))
     pid = names.agent.out("inspect", "--format", "{{.State.Pid}}", asker)
+    before = len(names.agent.log_text())
     send = "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
     send += "s.sendto(bytes.fromhex(sys.argv[1]), ('127.0.0.11', 53))"
     subprocess.run(
         ["nsenter", f"--net=/proc/{pid}/ns/net", "/usr/bin/python3", "-c", send, data.hex()], check=True, timeout=30
     )
     assert resolve(names, asker, asker)
-    assert "Traceback" not in names.agent.log_text().rpartition("ready after")[2]
+    assert "Traceback" not in names.agent.log_text()[before:]
 
 
 def test_ten_thousand_questions_are_answered_in_time(names: Names) -> None:
