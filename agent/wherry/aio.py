@@ -41,6 +41,7 @@ def in_thread_of_its_own(function: Callable[[], T]) -> asyncio.Future[T]:
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()
+    outcome.add_done_callback(lambda done: done.exception())  # whoever waited may have left: that is no news then
 
     def run() -> None:
         try:

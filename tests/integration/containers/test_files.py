@@ -233,7 +233,7 @@ def test_diff_tells_what_the_container_did_and_nothing_else(agent: PrivateAgent,
     assert sorted(lines) == sorted(
         ["A /new", "A /dir", "A /dir/sub", "C /bin", "D /bin/vi", "C /etc", "C /etc/passwd", "A /vol"]
     )
-    agent.docker("rm", name)
+    agent.docker("rm", "--volumes", name)
     agent.docker("create", "--name", name, busybox, "true")
     assert ask(agent, "GET", f"/containers/{name}/changes") == (200, None)
     agent.docker("start", "--attach", name)
