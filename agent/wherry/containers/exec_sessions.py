@@ -124,13 +124,16 @@ class Execs:
         await session.client.resize(rows, columns)
 
     async def kill(self, session: ExecSession, number: int, timeout: float) -> None:
-        """Sends a signal to the session's process and waits until it has ended, at most ``timeout`` seconds."""
+        """Sends a signal to the session's process and waits until it has ended, at most ``timeout`` seconds.
+
+        Its client leaves, because a monitor stays for one that has output to read.
+        """
         if session.client is not None and session.running:
             with contextlib.suppress(WherryError, OSError):  # it may end by itself at this very moment
                 await session.client.signal(number)
+            await session.client.close()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(session.ended.wait(), timeout)
-            await session.client.close()
 
     async def stop(self) -> None:
         """Lets go of all sessions; their processes go on."""

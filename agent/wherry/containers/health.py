@@ -95,19 +95,19 @@ class HealthChecks:
             await self._execs.kill(session, signal.SIGKILL, KILL_SECONDS)
             said = f"Health check exceeded timeout ({times.go_duration(check.timeout or DEFAULT_TIMEOUT)})"
             return _result(began, NOT_FINISHED, b": ".join(filter(None, (said.encode(), bytes(output)))))
+        finally:
+            # Also when the container's run is over: a monitor stays for a client that has output to read.
+            if session.client is not None:
+                await session.client.close()
         code = session.exit_code
         return _result(began, NOT_FINISHED if code is None else code, bytes(output))
 
     async def _run(self, session: ExecSession, output: bytearray) -> None:
         await self._execs.start(session.id, Streams(stdout=True, stderr=True))
         assert session.client is not None
-        try:
-            async for _, data in session.client.output():
-                output += data[: max(0, OUTPUT_LIMIT + 1 - len(output))]
-            await session.ended.wait()
-        finally:
-            if session.ended.is_set():
-                await session.client.close()
+        async for _, data in session.client.output():
+            output += data[: max(0, OUTPUT_LIMIT + 1 - len(output))]
+        await session.ended.wait()
 
     def _record(self, container_id: str, run: str, check: HealthConfig, result: ProbeResult) -> None:
         container = self._current(container_id, run)
