@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -22,7 +22,12 @@ async def in_thread_to_the_end(function: Callable[P, T], /, *args: P.args, **kwa
 
     A thread cannot be stopped. Whoever closes or removes what it works on has to wait for it.
     """
-    running = asyncio.ensure_future(in_thread(function, *args, **kwargs))
+    return await to_the_end(in_thread(function, *args, **kwargs))
+
+
+async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
+    """Awaits what must not be left half done: a cancellation takes effect when it has come to its end."""
+    running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wherry import native
-from wherry.aio import in_thread
+from wherry.aio import in_thread, to_the_end
 from wherry.containers import bundles, failures, monitor_client
 from wherry.containers.attach import Streams
 from wherry.containers.context import Context
@@ -106,7 +106,8 @@ class Execs:
         container = self.check_startable(session)
         session.started = session.running = True
         try:
-            await self._launch(session, container, streams)
+            # Whoever asks may leave, but a monitor that has been started must be told what to do, and watched.
+            await to_the_end(self._launch(session, container, streams))
         except MonitorFailure as failure:
             session.running, error = False, ExecFailed(str(failure))
             session.exit_code = error.exit_code

@@ -48,15 +48,21 @@ class HealthChecks:
         state = container.state
         if state.health is None or state.health.run != state.started_at:
             container = self._registry.change_state(container.id, replace(state, health=Health(state.started_at)))
-            self.forget(container.id)
+            self._cancel(container.id)
         if container.id not in self._tasks:
             self._tasks[container.id] = asyncio.create_task(self._follow(container.id, state.started_at, check))
 
-    def forget(self, container_id: str) -> None:
-        """The container's run is over."""
+    async def forget(self, container_id: str) -> None:
+        """The container's run is over; when this returns no check of it makes anything any more."""
+        task = self._cancel(container_id)
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _cancel(self, container_id: str) -> asyncio.Task[None] | None:
         task = self._tasks.pop(container_id, None)
         if task is not None:
             task.cancel()
+        return task
 
     async def stop(self) -> None:
         """Ends all checks; what is known of them stays recorded."""

@@ -415,7 +415,7 @@ class Containers:
 
     async def _ended(self, container: Container, last: MonitorState | None) -> None:
         """Gives back what the run held, then records its end: who waits for that finds everything free."""
-        self._health.forget(container.id)
+        await self._health.forget(container.id)
         if last is None or last.status != "exited":
             await runtime_commands.delete(self._context, container)
             last = lost_state(container)
