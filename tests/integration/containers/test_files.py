@@ -181,7 +181,8 @@ def test_links_swapped_meanwhile_lead_nowhere(agent: PrivateAgent, busybox: str,
     canary = host / "canary"
     canary.write_text("the host's")
     canary.chmod(0o600)
-    swap = "mv -T d t 2>/dev/null; mv -T l d; mv -T d l; mv -T t d"
+    # The pause leaves the directory in place for longer than one copy takes, so that some copies are served.
+    swap = "mv -T d t 2>/dev/null; mv -T l d; mv -T d l; mv -T t d; usleep 3000"
     script = f"mkdir -p /w/d/x; cd /w; ln -s {host} l; while :; do {swap}; done"
     agent.docker("run", "--detach", "--name", name, busybox, "sh", "-c", script)
     time.sleep(0.3)
