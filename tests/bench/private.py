@@ -79,13 +79,14 @@ def pid_of(lab: Fleet, pidfile: str) -> int:
         with contextlib.suppress(OSError):
             for line in status.read_text().splitlines():
                 if line.startswith("NSpid:") and line.split()[1:][-1] == inner and len(line.split()) == 3:
-                    same = (status.parent / "ns" / "pid").readlink() == _pid_namespace(lab)
+                    same = (status.parent / "ns" / "pid").readlink() == pid_namespace(lab)
                     if same:
                         return int(status.parent.name)
     raise RuntimeError(f"{pidfile}: no such process on the host: {inner}")
 
 
-def _pid_namespace(lab: Fleet) -> Path:
+def pid_namespace(lab: Fleet) -> Path:
+    """What /proc/PID/ns/pid of the host's own processes points to."""
     record = json.loads((lab.directory / "fleet.json").read_text())["processes"]["h1/init"]
     return (Path("/proc") / str(record["pid"]) / "ns" / "pid").readlink()
 
