@@ -19,6 +19,7 @@ ULIMITS = (
     "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio",
     "rttime", "sigpending", "stack",
 )  # fmt: skip
+MOST_RUNTIME_ARGUMENTS = 32
 _SIZE = re.compile(r"(\d+)\s*([kmgt]?)i?b?", re.IGNORECASE)
 _HOST = re.compile(r"(unix|tcp|fd)://.*")
 
@@ -175,15 +176,31 @@ def _pool(value: object) -> AddressPool:
     return AddressPool(str(base), _number(base.prefixlen, base.max_prefixlen)(entry["size"]))
 
 
+RUNTIME_TYPE = "io.containerd.runc.v2"
+_RUNTIME_FORM = (
+    "path (a program) and runtimeArgs (a list), or runtimeType io.containerd.runc.v2 with options.BinaryName (a path)"
+)
+
+
 def _runtimes(value: object) -> Mapping[str, RuntimeChoice]:
-    runtimes = {}
-    for name, entry in _mapping(value).items():
-        keys = _mapping(entry)
-        arguments = keys.get("runtimeArgs", [])
-        if "path" not in keys or set(keys) - {"path", "runtimeArgs"} or not isinstance(arguments, list):
-            raise _Wrong(f"runtime {name} is not described", "path (a program) and runtimeArgs (a list)")
-        runtimes[name] = RuntimeChoice(_text(keys["path"]), tuple(_text(argument) for argument in arguments))
-    return runtimes
+    return {name: _runtime(name, _mapping(entry)) for name, entry in _mapping(value).items()}
+
+
+def _runtime(name: str, keys: Mapping[str, Any]) -> RuntimeChoice:
+    """A program with arguments; or in the form of containerd's shims, of which that for OCI runtimes has a meaning."""
+    wrong = _Wrong(f"runtime {name} is not described", _RUNTIME_FORM)
+    if "runtimeType" in keys:
+        options = _mapping(keys.get("options", {}))
+        is_known = set(keys) <= {"runtimeType", "options"} and set(options) == {"BinaryName"}
+        if not is_known or keys["runtimeType"] != RUNTIME_TYPE:
+            raise wrong
+        return RuntimeChoice(_text(options["BinaryName"]))
+    arguments = keys.get("runtimeArgs", [])
+    if "path" not in keys or set(keys) - {"path", "runtimeArgs"} or not isinstance(arguments, list):
+        raise wrong
+    if len(arguments) > MOST_RUNTIME_ARGUMENTS:
+        raise _Wrong(f"runtime {name} has too many arguments", f"at most {MOST_RUNTIME_ARGUMENTS}")
+    return RuntimeChoice(_text(keys["path"]), tuple(_text(argument) for argument in arguments))
 
 
 def _ulimits(value: object) -> tuple[Ulimit, ...]:

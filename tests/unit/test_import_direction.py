@@ -47,6 +47,7 @@ DOORS = {
     "sqlite3": {"state"},
     "wherry._native": {"native"},
     "h11": {"api", "registry"},
+    "wsproto": {"api"},
     "pyroute2": {"networks", "host"},
 }
 

@@ -267,7 +267,7 @@ class Connection:
             await self._skip_body(UNREAD_BODY_LIMIT)
             rest, _ = self._http.trailing_data
             stream = HijackedStream(self._watch, self._writer, bytes(rest))
-            await self._write(exchange.hijack_head(response.content_type))
+            await self._write(exchange.hijack_head(response))
             await response.handler(stream)
         except (ClientDisconnected, ConnectionError):
             log.debug("client left %s", exchange.path)

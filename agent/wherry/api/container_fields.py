@@ -137,7 +137,11 @@ MOUNT_FIELDS = (
     Field("VolumeOptions", "volume", _volume_options, _write_volume_options),
     Field("TmpfsOptions", "tmpfs", j.record_of(TmpfsOptions, TMPFS_FIELDS), j.written(TMPFS_FIELDS)),
 )
-IPAM_FIELDS = (Field("IPv4Address", "ipv4", j.text), Field("IPv6Address", "ipv6", j.text))
+IPAM_FIELDS = (
+    Field("IPv4Address", "ipv4", j.text),
+    Field("IPv6Address", "ipv6", j.text),
+    Field("LinkLocalIPs", "link_local", j.texts, j.to_list),
+)
 ENDPOINT_FIELDS = (
     Field("Aliases", "aliases", j.texts, j.to_list_or_null),
     Field("MacAddress", "mac", j.text),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wherry.api.container_fields import CONFIG_FIELDS, HOST_FIELDS, NEUTRAL_HOST_DEFAULTS
+from wherry.api.container_fields import CONFIG_FIELDS, HOST_FIELDS, IPAM_FIELDS, NEUTRAL_HOST_DEFAULTS
 from wherry.api.json_fields import write_fields
 from wherry.containers import times
 from wherry.containers.listing import shown_state, status_text
@@ -168,7 +168,7 @@ def networks(container: Container, sandbox: Sandbox | None) -> dict[str, Any]:
 
 
 def _endpoint(wish: EndpointSettings, endpoint: Endpoint, container: Container) -> dict[str, Any]:
-    ipam = {key: value for key, value in (("IPv4Address", wish.ipv4), ("IPv6Address", wish.ipv6)) if value}
+    ipam = {key: value for key, value in write_fields(IPAM_FIELDS, wish).items() if value}
     aliases = list(dict.fromkeys((*wish.aliases, *endpoint.aliases)))
     return {
         "IPAMConfig": ipam or None,

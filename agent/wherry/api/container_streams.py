@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from wherry.agent import Agent
 
 
+FIRST_BINARY_MESSAGES = (1, 28)
+FIRST_CHOICE_OF_STREAMS = (1, 42)
+"""API versions from which a WebSocket carries binary messages, and only the streams that were asked for."""
 HEAD_GAP_SECONDS = 0.005
 """docker-py reads the head through a buffer and the stream past it: what arrives with the head is lost to it."""
 
@@ -101,3 +104,51 @@ async def _carry(agent: Agent, stream: Stream, session: AttachSession, detach_ke
     stdin = session.streams.stdin and config.open_stdin
     if await carrier.carry(stdin=stdin, closes_input=config.stdin_once and not config.tty):
         agent.containers.detached(session.container.id)
+
+
+async def attach_by_websocket(agent: Agent, request: Request) -> Response:
+    """GET /containers/{id}/attach/ws: the same in messages, which are never told apart by stream."""
+    # Imported here: hardly any client asks for it, and every agent would pay with memory.
+    from wherry.api import websocket
+
+    query = request.query
+    container = agent.containers.find(request.params["name"])
+    config = container.config
+    head = websocket.accept(request.headers)
+    detach_keys = parse_detach_keys(query.text("detachKeys"))
+    everything = request.version < FIRST_CHOICE_OF_STREAMS
+    streams = Streams(*(everything or query.flag(name) for name in ("stdin", "stdout", "stderr")))
+    session = await agent.containers.attach(container.id, streams) if query.flag("stream") else None
+    history = LogQuery(streams.stdout, streams.stderr) if query.flag("logs") else None
+
+    async def carry(connection: Stream) -> None:
+        stream = websocket.WebSocketStream(connection, text=request.version < FIRST_BINARY_MESSAGES)
+        if history is not None:
+            async for entry in agent.containers.logs(container.id, history):
+                await stream.write(entry.data)
+        if session is not None:
+            # Read in any case: pings want answers, and a client that leaves says so.
+            source = session if streams.stdin and config.open_stdin else _Deaf(session)
+            carrier = Carrier(stream, source, tty=config.tty, framed=False, detach_keys=detach_keys)
+            if await carrier.carry(stdin=True, closes_input=config.stdin_once and not config.tty):
+                agent.containers.detached(container.id)
+        await stream.close()
+
+    async def close() -> None:
+        if session is not None:
+            await session.close()
+
+    return UpgradeResponse(carry, on_close=close, switch=head)
+
+
+class _Deaf:
+    """A session that takes no input."""
+
+    def __init__(self, session: AttachSession) -> None:
+        self.output = session.output
+
+    async def write(self, data: bytes) -> None:
+        """Drops it."""
+
+    async def close_input(self) -> None:
+        """Nothing was open."""

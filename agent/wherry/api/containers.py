@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from wherry.agent import Agent
 
 LATER = (
-    ("GET", "attach/ws"),
     ("GET", "checkpoints"),
     ("POST", "checkpoints"),
 )
@@ -187,6 +186,7 @@ def register(router: Router) -> None:
     router.add("GET", "/containers/{name}/top", top)
     router.add("GET", "/containers/{name}/logs", container_streams.logs)
     router.add("POST", "/containers/{name}/attach", container_streams.attach)
+    router.add("GET", "/containers/{name}/attach/ws", container_streams.attach_by_websocket)
     verbs = {
         "start": start,
         "stop": stop,

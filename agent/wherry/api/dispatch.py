@@ -13,7 +13,7 @@ import h11
 
 from wherry import __version__
 from wherry.api import guard
-from wherry.api.http import EmptyResponse, JsonResponse, Peer, Query, Request, Response
+from wherry.api.http import EmptyResponse, JsonResponse, Peer, Query, Request, Response, UpgradeResponse
 from wherry.api.router import Router
 from wherry.errors import InvalidParameter, WherryError
 
@@ -102,8 +102,12 @@ class Exchange:
         """The headers that every response has, then those of this one."""
         return [*_BASE_HEADERS, ("Date", formatdate(usegmt=True)), *further.items()]
 
-    def hijack_head(self, content_type: str) -> bytes:
+    def hijack_head(self, response: UpgradeResponse) -> bytes:
         """The head that ends HTTP on this connection: 101 to a client that asked to upgrade, 200 to others."""
+        if response.switch:
+            lines = ["HTTP/1.1 101 Switching Protocols", *(f"{name}: {text}" for name, text in response.switch.items())]
+            return ("\r\n".join(lines) + "\r\n\r\n").encode()
+        content_type = response.content_type
         wants_upgrade = "upgrade" in self.headers.get("connection", "").lower() and "upgrade" in self.headers
         lines = ["HTTP/1.1 101 UPGRADED" if wants_upgrade else "HTTP/1.1 200 OK", f"Content-Type: {content_type}"]
         if wants_upgrade:

@@ -15,6 +15,7 @@ _HOST_NAMES = frozenset(
 )
 
 _ARCHIVES = ("/images/create", "/archive")
+_WEB_SOCKET = "/attach/ws"
 
 
 def announces_body(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -37,9 +38,10 @@ def refusal(path: str, headers: Mapping[str, str], has_body: bool, over_tls: boo
     A web page can make a browser send requests to whatever the browser reaches: always with Origin, and without a
     preflight only with the simple content types. A page under a name that was rebound to this host sends that name.
     Over TLS the certificate has settled which name was meant. `docker import` and `docker cp` send text/plain: there
-    Origin and Host have to do.
+    Origin and Host have to do. Libraries for WebSocket send an Origin, made of the address that they connect to: see
+    ``_is_own_origin``.
     """
-    if "origin" in headers:
+    if "origin" in headers and not (path.endswith(_WEB_SOCKET) and _is_own_origin(headers)):
         return Forbidden("requests from browsers are refused", field="Origin", value=headers["origin"])
     simple = headers.get("content-type", "").partition(";")[0].strip().lower() == "text/plain"
     if has_body and simple and not path.endswith(_ARCHIVES):
@@ -54,6 +56,17 @@ def refusal(path: str, headers: Mapping[str, str], has_body: bool, over_tls: boo
             allowed="localhost, an IP address, docker or the path of the socket",
         )
     return None
+
+
+def _is_own_origin(headers: Mapping[str, str]) -> bool:
+    """Whether a WebSocket handshake comes from a page of this very address, port included.
+
+    This agent serves no pages, so no browser has one; a page under a rebound name is refused by its Host. What remains
+    are programs, which say here where they connect to.
+    """
+    scheme, _, place = headers["origin"].partition("://")
+    host = headers.get("host", "")
+    return scheme in ("http", "https") and host != "" and place.lower() == host.lower()
 
 
 def _is_own_name(host: str) -> bool:

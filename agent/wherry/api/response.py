@@ -81,12 +81,14 @@ class UpgradeResponse:
     """Hands the connection over: 101 UPGRADED to a client that asked for an upgrade, 200 to any other.
 
     ``handler`` owns the stream until it returns; then the connection is closed. ``on_close`` is awaited exactly once,
-    also when the client has gone before the handler could be called.
+    also when the client has gone before the handler could be called. ``switch`` are the headers of a protocol that has
+    a handshake of its own: they follow 101 Switching Protocols in the place of all others.
     """
 
     handler: Callable[[Stream], Awaitable[None]]
     content_type: str = RAW_STREAM
     on_close: Closer | None = None
+    switch: Mapping[str, str] = field(default_factory=dict)
 
 
 Response = JsonResponse | RawResponse | EmptyResponse | StreamResponse | UpgradeResponse

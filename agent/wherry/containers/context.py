@@ -32,6 +32,14 @@ USUAL_NAMES = ("runc", "io.containerd.runc.v2")
 
 
 @dataclass(frozen=True)
+class Runtime:
+    """The program of an OCI runtime, and the arguments that stand before those that every runtime gets."""
+
+    program: Path
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Context:
     """Handed to every part; facts of the machine are read once, when first needed."""
 
@@ -61,18 +69,14 @@ class Context:
         """Whether the kernel can bound memory and swap together."""
         return SWAP_LIMIT_V1.exists() or UNIFIED_CONTROLLERS.exists()
 
-    def runtime(self, name: str) -> Path:
-        """The program of an OCI runtime; ``""`` is the configured default one."""
+    def runtime(self, name: str) -> Runtime:
+        """An OCI runtime as it is called; ``""`` is the configured default one."""
         name = name or self.config.default_runtime
         choice = self.config.runtimes.get(name)
         if choice is not None:
-            if choice.arguments:
-                raise InvalidParameter(
-                    "runtimeArgs are not supported", field=f"runtimes.{name}", value=choice.arguments
-                )
-            return Path(choice.path)
+            return Runtime(Path(choice.path), choice.arguments)
         if name in (OWN_RUNTIME, *USUAL_NAMES):
-            return native.program(OWN_RUNTIME)
+            return Runtime(native.program(OWN_RUNTIME))
         raise InvalidParameter(f"unknown or invalid runtime name: {name}")
 
     def init(self, wanted: bool | None) -> Path | None:

@@ -167,12 +167,14 @@ class Execs:
             json.dumps(bundles.exec_process(self._context, container, session.request)), encoding="utf-8"
         )
         request = session.request
+        runtime = self._context.runtime(container.host_config.runtime)
         monitor_client.spawn(
             monitor_client.MonitorOptions(
                 program=native.program("wherry-monitor"),
                 container_id=container.id,
                 bundle=layout.run,
-                runtime=self._context.runtime(container.host_config.runtime),
+                runtime=runtime.program,
+                runtime_arguments=runtime.arguments,
                 runtime_root=self._context.paths.runtime,
                 state_dir=directory,
                 tty=request.tty,

@@ -329,7 +329,15 @@ async def _both(first: Awaitable[First], second: Awaitable[Second]) -> tuple[Fir
 def endpoint_request(network: str, wish: EndpointSettings) -> EndpointRequest:
     """The wish in the words of networks."""
     return EndpointRequest(
-        network, wish.aliases, wish.ipv4, wish.ipv6, wish.mac, wish.gw_priority, dict(wish.driver_options), wish.links
+        network,
+        wish.aliases,
+        wish.ipv4,
+        wish.ipv6,
+        wish.mac,
+        wish.gw_priority,
+        dict(wish.driver_options),
+        wish.links,
+        wish.link_local,
     )
 
 

@@ -275,6 +275,7 @@ class EndpointSettings:
     driver_options: Mapping[str, str] = field(default_factory=dict)
     gw_priority: int = 0
     links: tuple[str, ...] = ()
+    link_local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

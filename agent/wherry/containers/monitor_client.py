@@ -106,11 +106,13 @@ class MonitorOptions:
     backlog_max: int = 0
     exec_process: Path | None = None
     exec_id: str | None = None
+    runtime_arguments: tuple[str, ...] = ()
 
     def arguments(self, ready_fd: int) -> list[str]:
         """The command line; the monitor answers on ``ready_fd``."""
         line: list[str | Path] = [
             self.program, "--id", self.container_id, "--bundle", self.bundle, "--runtime", self.runtime,
+            *(f"--runtime-argument={argument}" for argument in self.runtime_arguments),
             "--runtime-root", self.runtime_root, "--state-dir", self.state_dir, "--ready-fd", str(ready_fd),
             "--restart", self.restart, *self.log.arguments(),
         ]  # fmt: skip

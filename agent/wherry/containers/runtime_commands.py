@@ -42,8 +42,9 @@ async def delete(context: Context, container: Container) -> None:
 
 
 async def _run(context: Context, container: Container, *arguments: str, given: str | None = None) -> None:
-    program = context.runtime(container.host_config.runtime)
-    command = [str(program), "--root", str(context.paths.runtime), *arguments]
+    runtime = context.runtime(container.host_config.runtime)
+    program = runtime.program
+    command = [str(program), *runtime.arguments, "--root", str(context.paths.runtime), *arguments]
 
     def run() -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -23,6 +23,7 @@ from wherry.containers import (
     removal,
     runtime_commands,
     statistics,
+    validate,
 )
 from wherry.containers.adopt import Adoption, lost_state
 from wherry.containers.attach import AttachHub, AttachSession, Streams
@@ -353,6 +354,7 @@ class Containers:
         async with self._registry.lock(container.id):
             container = self._registry.find(container.id)
             found = self._context.networks.find(network)
+            validate.check_endpoint(wish, "EndpointConfig")
             endpoints = dict(container.networking.endpoints)
             if found.name in endpoints or found.id in endpoints:
                 raise Conflict(f"endpoint with name {container.name} already exists in network {found.name}")

@@ -156,11 +156,13 @@ class Supervisor:
         config = container.config
         if container.host_config.log_config.type == "local":
             layout.local_log.parent.mkdir(mode=0o700, exist_ok=True)
+        runtime = self._context.runtime(container.host_config.runtime)
         return monitor_client.MonitorOptions(
             program=native.program("wherry-monitor"),
             container_id=container.id,
             bundle=bundle,
-            runtime=self._context.runtime(container.host_config.runtime),
+            runtime=runtime.program,
+            runtime_arguments=runtime.arguments,
             runtime_root=self._context.paths.runtime,
             state_dir=layout.run,
             log=log_options.settings(container, layout),

@@ -7,7 +7,7 @@ import re
 
 from wherry.containers import mount_requests, ports, security_options, signals
 from wherry.containers.host_files import split_extra_host
-from wherry.containers.model import ContainerConfig, CreateRequest, HostConfig, RestartPolicy
+from wherry.containers.model import ContainerConfig, CreateRequest, EndpointSettings, HostConfig, RestartPolicy
 from wherry.containers.seccomp import custom_profile
 from wherry.containers.spec import capabilities, devices
 from wherry.containers.spec.process import check_ulimits
@@ -20,6 +20,7 @@ SYSCTL_NAMES = re.compile(
 )
 HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,62}[A-Za-z0-9_])?")
 LARGEST_OOM_SCORE = 1000
+MAC_FORM = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 
 
 def check_request(request: CreateRequest) -> None:
@@ -35,9 +36,37 @@ def check_request(request: CreateRequest) -> None:
     devices.check(host_config)
     ports.check(config, host_config)
     mount_requests.parse_all(host_config)
+    for name, wish in request.networking.endpoints.items():
+        check_endpoint(wish, f"NetworkingConfig.EndpointsConfig.{name}")
     security = security_options.parse(host_config.security_opt)
     if security.seccomp not in ("", "unconfined"):
         custom_profile(security.seccomp, ())
+
+
+def check_endpoint(wish: EndpointSettings, field: str) -> None:
+    """Addresses that are none, and a MAC address that no interface can have."""
+    for key, text, version in (("IPv4Address", wish.ipv4, 4), ("IPv6Address", wish.ipv6, 6)):
+        if text and _address(text, version) is None:
+            raise InvalidParameter(f"invalid IPv{version} address: {text}", field=f"{field}.IPAMConfig.{key}")
+    for text in wish.link_local:
+        address = _address(text)
+        if address is None or not address.is_link_local:
+            raise InvalidParameter(f"invalid link-local IP address: {text}", field=f"{field}.IPAMConfig.LinkLocalIPs")
+    _check_mac(wish.mac, f"{field}.MacAddress")
+
+
+def _check_mac(text: str, field: str) -> None:
+    if text and not (MAC_FORM.fullmatch(text) and int(text[:2], 16) % 2 == 0):
+        allowed = "a unicast address like 02:42:ac:11:00:02"
+        raise InvalidParameter("invalid MAC address", field=field, value=text, allowed=allowed)
+
+
+def _address(text: str, version: int | None = None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return address if version in (None, address.version) else None
 
 
 def check_restart_policy(policy: RestartPolicy, *, auto_remove: bool) -> None:
@@ -63,6 +92,7 @@ def _check_config(config: ContainerConfig) -> None:
     for field, name in (("Hostname", config.hostname), ("Domainname", config.domainname)):
         if name and not HOSTNAME.fullmatch(name):
             raise InvalidParameter("is not a host name", field=field, value=name)
+    _check_mac(config.mac_address, "MacAddress")
     if config.stop_signal:
         signals.parse(config.stop_signal)
     if config.stop_timeout is not None and config.stop_timeout < -1:

@@ -52,6 +52,7 @@ def make_endpoint(
         gw_priority=request.gw_priority,
         driver_options=request.driver_options,
         links=request.links,
+        link_local=tuple(_link_local(text) for text in request.link_local),
     )
 
 
@@ -139,6 +140,17 @@ def _mac(wanted: str, ipv4: str) -> str:
     if ipv4:
         return mac_for(ipv4.partition("/")[0])
     return "02:42:" + ":".join(f"{byte:02x}" for byte in secrets.token_bytes(4))
+
+
+def _link_local(text: str) -> str:
+    """With the prefix that addresses of this kind have (RFC 3927, RFC 4291)."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise InvalidParameter(f"invalid link-local IP address: {text}") from None
+    if not address.is_link_local:
+        raise InvalidParameter(f"invalid link local IP address: {text}")
+    return f"{address}/{16 if address.version == 4 else 64}"
 
 
 def _gateway(network: Network, address: str) -> str:

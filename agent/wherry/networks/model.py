@@ -86,11 +86,12 @@ class EndpointRequest:
     gw_priority: int = 0
     driver_options: Mapping[str, str] = field(default_factory=dict)
     links: tuple[str, ...] = ()
+    link_local: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A container's plug in one network. ``ipv4`` and ``ipv6`` are with prefix length (``10.0.0.2/24``)."""
+    """A container's plug in one network. All its addresses are with prefix length (``10.0.0.2/24``)."""
 
     id: str
     network_id: str
@@ -106,6 +107,7 @@ class Endpoint:
     gw_priority: int = 0
     driver_options: Mapping[str, str] = field(default_factory=dict)
     links: tuple[str, ...] = ()
+    link_local: tuple[str, ...] = ()
 
     @property
     def address4(self) -> str:

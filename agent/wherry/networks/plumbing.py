@@ -55,7 +55,7 @@ def plug(path: Path, plugs: Sequence[Plug]) -> None:
         requests: list[Request] = []
         for one in plugs:
             index = _index(kernel, one.endpoint.interface)
-            texts = [text for text in (one.endpoint.ipv4, one.endpoint.ipv6) if text]
+            texts = [text for text in (one.endpoint.ipv4, one.endpoint.ipv6, *one.endpoint.link_local) if text]
             requests += [links.add_address(index, text) for text in texts]
             requests.append(links.set_up(index, f"bring {one.endpoint.interface} up"))
         kernel.send(requests)
@@ -161,7 +161,8 @@ def _configure(path: Path, endpoint: Endpoint) -> None:
         # The port belongs to the bridge and needs no addresses of its own (CVE-2020-13401).
         with contextlib.suppress(FileNotFoundError):
             Path(f"/proc/sys/net/ipv6/conf/{endpoint.host_link}/disable_ipv6").write_text("1", encoding="ascii")
-    native.netns_sysctl(str(path), f"net.ipv6.conf.{endpoint.interface}.disable_ipv6", "0" if endpoint.ipv6 else "1")
+    needed = endpoint.ipv6 or any(":" in text for text in endpoint.link_local)
+    native.netns_sysctl(str(path), f"net.ipv6.conf.{endpoint.interface}.disable_ipv6", "0" if needed else "1")
 
 
 def _index(kernel: RouteSocket, name: str) -> int:

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ARGUMENTS_MAX 32
+#define ARGUMENTS_MAX (RUNTIME_ARGUMENTS_MAX + 32)
 #define RUNTIME_LOG "runtime.log"
 #define RUNTIME_LOG_LIMIT (256 * 1024)
 
@@ -101,22 +101,37 @@ static int spawn(const char *const *argv, int state_dir, const int stdio[3], pid
     return failed;
 }
 
-int command_run(const struct monitor_options *options, int state_dir, const int stdio[3], const char *const *arguments,
-                struct wherry_error *err)
+/* The runtime's own options stand before those that every runtime gets, so that `--log` and `--root` are ours. */
+static int compose(const struct monitor_options *options, const char *const *arguments, const char *argv[ARGUMENTS_MAX])
 {
-    const char *argv[ARGUMENTS_MAX] = {options->runtime, "--root", options->runtime_root, "--log", RUNTIME_LOG,
-                                       "--log-format",   "json"};
-    size_t count = 7;
-    int status, failed;
-    pid_t pid;
+    const char *const every[] = {"--root", options->runtime_root, "--log", RUNTIME_LOG, "--log-format", "json"};
+    size_t count = 0;
 
+    argv[count++] = options->runtime;
+    for (size_t i = 0; i < options->runtime_argument_count; i++)
+        argv[count++] = options->runtime_arguments[i];
+    for (size_t i = 0; i < sizeof(every) / sizeof(*every); i++)
+        argv[count++] = every[i];
     if (options->systemd_cgroup)
         argv[count++] = "--systemd-cgroup";
     for (const char *const *argument = arguments; *argument != NULL; argument++) {
         if (count == ARGUMENTS_MAX - 1)
-            return wherry_error_set(err, E2BIG, "arguments of %s", options->runtime);
+            return -1;
         argv[count++] = *argument;
     }
+    argv[count] = NULL;
+    return 0;
+}
+
+int command_run(const struct monitor_options *options, int state_dir, const int stdio[3], const char *const *arguments,
+                struct wherry_error *err)
+{
+    const char *argv[ARGUMENTS_MAX];
+    int status, failed;
+    pid_t pid;
+
+    if (compose(options, arguments, argv) < 0)
+        return wherry_error_set(err, E2BIG, "arguments of %s", options->runtime);
     unlinkat(state_dir, RUNTIME_LOG, 0);
     failed = spawn(argv, state_dir, stdio, &pid);
     if (failed != 0)

@@ -17,6 +17,7 @@ enum option_value {
     OPTION_ID = 256,
     OPTION_BUNDLE,
     OPTION_RUNTIME,
+    OPTION_RUNTIME_ARGUMENT,
     OPTION_RUNTIME_ROOT,
     OPTION_STATE_DIR,
     OPTION_LOG_DRIVER,
@@ -47,6 +48,7 @@ static const struct option OPTIONS[] = {
     {"id", required_argument, NULL, OPTION_ID},
     {"bundle", required_argument, NULL, OPTION_BUNDLE},
     {"runtime", required_argument, NULL, OPTION_RUNTIME},
+    {"runtime-argument", required_argument, NULL, OPTION_RUNTIME_ARGUMENT},
     {"runtime-root", required_argument, NULL, OPTION_RUNTIME_ROOT},
     {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
     {"log-driver", required_argument, NULL, OPTION_LOG_DRIVER},
@@ -119,6 +121,14 @@ static int add_log_attribute(const char *attribute, struct log_options *log, str
         return wherry_error_set(err, ENOMEM, "--log-attribute");
     longer[log->attribute_count++] = attribute;
     log->attributes = longer;
+    return 0;
+}
+
+static int add_runtime_argument(const char *argument, struct monitor_options *options, struct wherry_error *err)
+{
+    if (options->runtime_argument_count == RUNTIME_ARGUMENTS_MAX)
+        return wherry_error_set(err, E2BIG, "--runtime-argument: at most %d", RUNTIME_ARGUMENTS_MAX);
+    options->runtime_arguments[options->runtime_argument_count++] = argument;
     return 0;
 }
 
@@ -216,6 +226,8 @@ static int parse_one(int option, char *value, struct monitor_options *options, s
         return 0;
     }
     switch (option) {
+    case OPTION_RUNTIME_ARGUMENT:
+        return add_runtime_argument(value, options, err);
     case OPTION_RESTART:
         return restart_policy_parse(value, &options->restart, err);
     case OPTION_BACKLOG_MAX:

@@ -8,10 +8,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define RUNTIME_ARGUMENTS_MAX 32
+
 struct monitor_options {
     const char *id;
     const char *bundle;
     const char *runtime;
+    const char *runtime_arguments[RUNTIME_ARGUMENTS_MAX]; /* before all others, in the configuration's own words */
+    size_t runtime_argument_count;
     const char *runtime_root;
     const char *state_dir;
     struct log_options log;
