@@ -95,6 +95,7 @@ class Config:
     init: bool = False
     init_path: str = ""
     no_new_privileges: bool = False
+    cdi_spec_dirs: tuple[Path, ...] = (Path("/etc/cdi"), Path("/var/run/cdi"))
 
     @property
     def paths(self) -> Paths:

@@ -342,6 +342,8 @@ OPTIONS = (
            flag="exec-opt", repeated=_same),
     Option("init", _boolean, "containers run below an init process, which reaps and passes signals on"),
     Option("init-path", _init_path, "that init process (default: wherry-init)"),
+    Option("cdi-spec-dirs", _list(_path), "directory of CDI's files; of two the later one counts",
+           flag="cdi-spec-dir", repeated=_same),
     Option("no-new-privileges", _boolean, "containers gain no privileges by set-user-ID programs"),
 )  # fmt: skip
 BY_KEY = {option.key: option for option in OPTIONS}
@@ -372,7 +374,7 @@ FIXED: Mapping[str, Fixed] = {
     "log-format": Fixed(("text",), "text"),
     "rootless": Fixed((False,), "false: wherryd runs as root"),
     "userns-remap": Fixed(("",), "no remapping"),
-    "features": Fixed(({},), "no features: there is nothing to switch on"),
+    "features": Fixed(({}, {"cdi": True}), "no features but cdi, which is always there: nothing can be switched"),
     "ipv6": Fixed((False,), "false: the default bridge is IPv4; networks can have IPv6"),
 }
 
@@ -383,7 +385,6 @@ REFUSED: Mapping[str, str] = {
     "bip6": "networks can have IPv6 subnets, the default bridge has none",
     "bridge-accept-fwmark": "write the exception into a table of your own",
     "builder": "images are not built here",
-    "cdi-spec-dirs": "devices are given to containers by path",
     "containerd": "no containerd is used",
     "containerd-namespace": "no containerd is used",
     "containerd-plugins-namespace": "no containerd is used",

@@ -10,9 +10,11 @@ from wherry.api.json_fields import Field
 from wherry.containers.model import (
     BindOptions,
     DeviceMapping,
+    DeviceRequest,
     EndpointSettings,
     HealthConfig,
     HostPort,
+    ImageOptions,
     LogConfig,
     MountSpec,
     RestartPolicy,
@@ -69,11 +71,11 @@ def _write_volume_options(options: VolumeOptions | None) -> dict[str, Any] | Non
     return body
 
 
-def _tmpfs_flags(value: Any, where: str) -> tuple[tuple[str, ...], ...]:
+def _lists_of_texts(value: Any, where: str) -> tuple[tuple[str, ...], ...]:
     return tuple(j.list_of(j.texts)(value, where))
 
 
-def _write_tmpfs_flags(options: tuple[tuple[str, ...], ...]) -> list[list[str]] | None:
+def _write_lists_of_texts(options: tuple[tuple[str, ...], ...]) -> list[list[str]] | None:
     return [list(option) for option in options] or None
 
 
@@ -96,6 +98,13 @@ DEVICE_FIELDS = (
     Field("PathOnHost", "path_on_host", j.text),
     Field("PathInContainer", "path_in_container", j.text),
     Field("CgroupPermissions", "permissions", j.text),
+)
+DEVICE_REQUEST_FIELDS = (
+    Field("Driver", "driver", j.text),
+    Field("Count", "count", j.number),
+    Field("DeviceIDs", "device_ids", j.texts, j.to_list_or_null),
+    Field("Capabilities", "capabilities", _lists_of_texts, _write_lists_of_texts),
+    Field("Options", "options", j.text_map, dict),
 )
 WEIGHT_FIELDS = (Field("Path", "path", j.text), Field("Weight", "weight", j.number))
 THROTTLE_FIELDS = (Field("Path", "path", j.text), Field("Rate", "rate", j.number))
@@ -125,8 +134,9 @@ VOLUME_DRIVER_FIELDS = (Field("Name", "driver", j.text), Field("Options", "drive
 TMPFS_FIELDS = (
     Field("SizeBytes", "size", j.number),
     Field("Mode", "mode", j.number),
-    Field("Options", "options", _tmpfs_flags, _write_tmpfs_flags),
+    Field("Options", "options", _lists_of_texts, _write_lists_of_texts),
 )
+IMAGE_FIELDS = (Field("Subpath", "subpath", j.text),)
 MOUNT_FIELDS = (
     Field("Type", "type", j.text),
     Field("Source", "source", j.text),
@@ -136,6 +146,7 @@ MOUNT_FIELDS = (
     Field("BindOptions", "bind", j.record_of(BindOptions, BIND_FIELDS), j.written(BIND_FIELDS)),
     Field("VolumeOptions", "volume", _volume_options, _write_volume_options),
     Field("TmpfsOptions", "tmpfs", j.record_of(TmpfsOptions, TMPFS_FIELDS), j.written(TMPFS_FIELDS)),
+    Field("ImageOptions", "image", j.record_of(ImageOptions, IMAGE_FIELDS), j.written(IMAGE_FIELDS)),
 )
 IPAM_FIELDS = (
     Field("IPv4Address", "ipv4", j.text),
@@ -281,6 +292,12 @@ HOST_FIELDS = (
     _throttle("BlkioDeviceWriteIOps", "blkio_device_write_iops"),
     Field("Devices", "devices", j.list_of(_device), j.written_list(DEVICE_FIELDS)),
     Field("DeviceCgroupRules", "device_cgroup_rules", j.texts, j.to_list_or_null),
+    Field(
+        "DeviceRequests",
+        "device_requests",
+        j.list_of(j.record_of(DeviceRequest, DEVICE_REQUEST_FIELDS)),
+        j.written_list(DEVICE_REQUEST_FIELDS),
+    ),
     Field("MemorySwappiness", "memory_swappiness", _swappiness),
     Field("OomKillDisable", "oom_kill_disable", j.flag),
     Field("Ulimits", "ulimits", j.list_of(_ulimit), j.written_list(ULIMIT_FIELDS)),
@@ -296,7 +313,6 @@ NEUTRAL_HOST_VALUES: dict[str, tuple[Any, ...]] = {
 NEUTRAL_HOST_DEFAULTS: dict[str, Any] = {
     "Cgroup": "",
     "UsernsMode": "",
-    "DeviceRequests": None,
     "CpuCount": 0,
     "CpuPercent": 0,
     "IOMaximumIOps": 0,

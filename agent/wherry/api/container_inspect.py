@@ -34,7 +34,7 @@ def inspect(containers: Containers, container: Container, sizes: tuple[int, int]
         "Platform": "linux",
         "MountLabel": "",
         "ProcessLabel": "",
-        "AppArmorProfile": "",
+        "AppArmorProfile": _apparmor_profile(container),
         "ExecIDs": containers.execs.of_container(container.id) or None,
         "HostConfig": {**NEUTRAL_HOST_DEFAULTS, **_host_config(containers, container)},
         "GraphDriver": {"Name": "overlay2", "Data": containers.overlay_of(container)},
@@ -45,6 +45,12 @@ def inspect(containers: Containers, container: Container, sizes: tuple[int, int]
     if sizes is not None:
         body["SizeRw"], body["SizeRootFs"] = sizes
     return body
+
+
+def _apparmor_profile(container: Container) -> str:
+    options = container.host_config.security_opt
+    names = [option[len("apparmor=") :] for option in options if option.startswith(("apparmor=", "apparmor:"))]
+    return names[-1] if names else ""
 
 
 def _host_config(containers: Containers, container: Container) -> dict[str, Any]:

@@ -180,6 +180,7 @@ def _engine(agent: Agent) -> dict[str, Any]:
         "LiveRestoreEnabled": True,
         "Runtimes": runtimes,
         "DefaultRuntime": config.default_runtime,
+        "CDISpecDirs": [str(directory) for directory in config.cdi_spec_dirs],
         "InitBinary": "wherry-init",
         "ContainerdCommit": {"ID": ""},
         "RuncCommit": {"ID": ""},
@@ -188,7 +189,6 @@ def _engine(agent: Agent) -> dict[str, Any]:
         "ProductLicense": "Apache-2.0",
         "DefaultAddressPools": pools,
         "FirewallBackend": {"Driver": "nftables"},
-        "CDISpecDirs": [],
     }
 
 

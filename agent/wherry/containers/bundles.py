@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wherry.containers import host_files, identity, links, rootfs, storage
+from wherry.containers import cdi, device_requests, host_files, identity, links, rootfs, storage
 from wherry.containers.context import Context
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.model import Container, ExecRequest, MountPoint
@@ -88,7 +88,9 @@ def write(
     files = _write_files(context, container, sandbox, shared, linked)
     inputs = _inputs(context, replace(container, mounts=mounts), who, sandbox.netns_path or "host", shared)
     told = tuple(links.environment(container, linked))
-    document = bundle.build(replace(inputs, files=files, link_environment=told))
+    devices = device_requests.cdi_names(container.host_config.device_requests)
+    edits = tuple(cdi.resolve(devices, context.config.cdi_spec_dirs))
+    document = bundle.build(replace(inputs, files=files, link_environment=told, edits=edits))
     layout.config.write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
     return layout.run
 

@@ -7,7 +7,18 @@ from dataclasses import replace
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.containers import health_config, links, log_options, merge, rootfs, storage, times, validate
+from wherry.containers import (
+    cdi,
+    device_requests,
+    health_config,
+    links,
+    log_options,
+    merge,
+    rootfs,
+    storage,
+    times,
+    validate,
+)
 from wherry.containers.context import Context
 from wherry.containers.model import (
     Container,
@@ -36,6 +47,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     host_config = _with_defaults(context.config, request.host_config)
     log_options.check(host_config.log_config)
     _check_references(context, host_config)
+    await in_thread(cdi.resolve, device_requests.cdi_names(host_config.device_requests), context.config.cdi_spec_dirs)
     linked = links.resolve(context.registry, host_config)
     container = Container(
         id=new_id(),

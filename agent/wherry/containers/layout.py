@@ -46,6 +46,11 @@ class ContainerLayout:
         return self.data / "parts"
 
     @property
+    def images(self) -> Path:
+        """Where images that are mounts are mounted while it runs, each with what was written to it."""
+        return self.data / "images"
+
+    @property
     def upper(self) -> Path:
         """What the container wrote."""
         return self.data / "upper"

@@ -36,6 +36,17 @@ class DeviceMapping:
 
 
 @dataclass(frozen=True)
+class DeviceRequest:
+    """Devices by driver: ``device_ids`` of it, or ``count`` (-1: all) that have one of the sets of capabilities."""
+
+    driver: str = ""
+    count: int = 0
+    device_ids: tuple[str, ...] = ()
+    capabilities: tuple[tuple[str, ...], ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class WeightDevice:
     """Block I/O weight of one device."""
 
@@ -104,6 +115,13 @@ class VolumeOptions:
 
 
 @dataclass(frozen=True)
+class ImageOptions:
+    """Which part of an image is mounted."""
+
+    subpath: str = ""
+
+
+@dataclass(frozen=True)
 class TmpfsOptions:
     """Size in bytes (0: the kernel's default), mode bits (0: 1777) of a tmpfs mount."""
 
@@ -124,6 +142,7 @@ class MountSpec:
     bind: BindOptions | None = None
     volume: VolumeOptions | None = None
     tmpfs: TmpfsOptions | None = None
+    image: ImageOptions | None = None
 
 
 @dataclass(frozen=True)
@@ -256,6 +275,7 @@ class HostConfig:
     cpuset_mems: str = ""
     devices: tuple[DeviceMapping, ...] = ()
     device_cgroup_rules: tuple[str, ...] = ()
+    device_requests: tuple[DeviceRequest, ...] = ()
     memory_reservation: int = 0
     memory_swap: int = 0
     memory_swappiness: int | None = None

@@ -122,16 +122,20 @@ def parse_mount(mount: MountSpec, index: int) -> MountPoint:
     if not mount.target:
         raise InvalidParameter(f'invalid mount config for type "{mount.type}": field Target must not be empty')
     destination = clean_destination(mount.target, mount.target)
-    for kind, options in (("bind", mount.bind), ("volume", mount.volume), ("tmpfs", mount.tmpfs)):
+    given = (("bind", mount.bind), ("volume", mount.volume), ("tmpfs", mount.tmpfs), ("image", mount.image))
+    for kind, options in given:
         if options is not None and kind != mount.type:
             raise InvalidParameter(
                 f'invalid mount config for type "{mount.type}": field {kind.title()}Options must not be specified'
             )
-    builders = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount}
+    builders = {"bind": _bind_mount, "volume": _volume_mount, "tmpfs": _tmpfs_mount, "image": _image_mount}
     builder = builders.get(mount.type)
     if builder is None:
         raise InvalidParameter(
-            "mount type is not supported", field=f"{field}.Type", value=mount.type, allowed="bind, volume or tmpfs"
+            "mount type is not supported",
+            field=f"{field}.Type",
+            value=mount.type,
+            allowed="bind, volume, tmpfs or image",
         )
     return replace(builder(mount), destination=destination, rw=not mount.read_only)
 
@@ -176,6 +180,18 @@ def _volume_mount(mount: MountSpec) -> MountPoint:
         copy_up=not (options and options.no_copy),
         subpath=subpath,
     )
+
+
+def _image_mount(mount: MountSpec) -> MountPoint:
+    """``storage.py`` puts the image's ID in the place of its name; what a container writes to it goes with its run."""
+    subpath = mount.image.subpath if mount.image else ""
+    if not mount.source:
+        raise InvalidParameter('invalid mount config for type "image": field Source must not be empty')
+    if subpath.startswith("/") or ".." in subpath.split("/"):
+        raise InvalidParameter(
+            'invalid mount config for type "image": subpath must be a relative path within the image'
+        )
+    return MountPoint("image", "", name=mount.source, subpath=subpath)
 
 
 def _check_forced(mount: MountSpec, options: BindOptions) -> None:

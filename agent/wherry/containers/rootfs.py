@@ -35,6 +35,9 @@ def unmount(layout: ContainerLayout) -> None:
     for target in (layout.rootfs, layout.shm):
         while os.path.ismount(target):
             native.unmount(target, lazy=True)
+    for root in layout.images.glob("*/root"):
+        native.unmount(root, lazy=True)
+    shutil.rmtree(layout.images, ignore_errors=True)
     for part in layout.parts.glob("*"):
         # A bind from the same file system does not look like a mount. Only what is empty goes, no volume's content.
         native.unmount(part, lazy=True)

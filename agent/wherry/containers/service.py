@@ -190,6 +190,7 @@ class Containers:
             ContainerRef(container.id, container.name, container.state.is_running)
             for container in self._registry
             if container.image_id == image_id
+            or any(point.type == "image" and point.source == image_id for point in container.mounts)
         ]
 
     def users_of_volume(self, name: str) -> Sequence[str]:

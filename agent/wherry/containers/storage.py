@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -59,6 +60,8 @@ def _check_sources(points: Iterable[MountPoint]) -> None:
 
 
 async def _with_volume(context: Context, point: MountPoint, host_config: HostConfig) -> MountPoint:
+    if point.type == "image" and not point.source:
+        return replace(point, source=context.images.find(point.name).id)
     if point.type != "volume" or point.source:
         return point
     asked = next(
@@ -77,9 +80,16 @@ async def _with_volume(context: Context, point: MountPoint, host_config: HostCon
 
 
 async def mount_volumes(context: Context, container: Container) -> tuple[MountPoint, ...]:
-    """The mounts with the volumes' paths as they are now; every volume stays held until ``unmount_volumes``."""
+    """The mounts with the paths of volumes and images as they are now.
+
+    Every volume stays held until ``unmount_volumes``; images stay mounted until ``rootfs.unmount``.
+    """
     ready = []
-    for point in container.mounts:
+    for index, point in enumerate(container.mounts):
+        if point.type == "image":
+            layers = context.images.layer_directories(context.images.find(point.source))
+            place = context.layout(container.id).images / str(index)
+            point = replace(point, source=str(await in_thread(_mount_image, place, layers)))  # noqa: PLW2901
         if point.type == "volume":
             path = await context.volumes.mount(point.name, container.id)
             point = replace(point, source=str(path))  # noqa: PLW2901
@@ -107,6 +117,17 @@ def prepare(layout: ContainerLayout, mounts: Sequence[MountPoint]) -> tuple[Moun
     return tuple(
         _mount_part(layout.parts / str(index), point) if point.subpath else point for index, point in enumerate(mounts)
     )
+
+
+def _mount_image(place: Path, layers: Sequence[Path]) -> Path:
+    """An image as a directory. It is writable as the container's own root is, and what is written goes with the run."""
+    root, upper, work = (place / name for name in ("root", "upper", "work"))
+    if not os.path.ismount(root):
+        shutil.rmtree(place, ignore_errors=True)  # what a crash has left
+        for directory in (root, upper, work):
+            directory.mkdir(mode=0o755, parents=True)
+        native.mount_overlay(root, list(reversed(layers)), upper, work)
+    return root
 
 
 def _mount_part(target: Path, point: MountPoint) -> MountPoint:

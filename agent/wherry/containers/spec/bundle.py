@@ -6,7 +6,7 @@ from typing import Any
 
 from wherry.containers import seccomp, security_options
 from wherry.containers.model import ExecRequest
-from wherry.containers.spec import capabilities, devices
+from wherry.containers.spec import capabilities, cdi_edits, devices
 from wherry.containers.spec.inputs import BundleInputs
 from wherry.containers.spec.mounts import build_mounts
 from wherry.containers.spec.namespaces import build_namespaces
@@ -50,6 +50,7 @@ def build(inputs: BundleInputs) -> dict[str, Any]:
             config["domainname"] = inputs.container.config.domainname
     if host_config.annotations:
         config["annotations"] = dict(host_config.annotations)
+    cdi_edits.apply(config, inputs.edits)
     return config
 
 

@@ -13,6 +13,7 @@ from wherry.containers.model import DeviceMapping, HostConfig
 from wherry.errors import InvalidParameter, SystemFailure
 
 RULE = re.compile(r"([abc]) ([0-9]+|\*):([0-9]+|\*) ([rwm]{1,3})")
+PATTERN = re.compile(r"[*?\[]")
 PERMISSIONS = re.compile(r"[rwm]{1,3}")
 DEVICE_TREES_OF_THE_CONTAINER = frozenset({"pts", "shm", "fd", "mqueue", "console", "ptmx", "core", "hugepages"})
 """Names below /dev that a privileged container does not get from the host: it has its own."""
@@ -91,14 +92,26 @@ def check(host_config: HostConfig) -> None:
         field = f"HostConfig.Devices[{index}]"
         if not device.path_on_host.startswith("/"):
             raise InvalidParameter("PathOnHost must be absolute", field=field, value=device.path_on_host)
+        if PATTERN.search(device.path_on_host) and device.path_in_container not in ("", device.path_on_host):
+            raise InvalidParameter(
+                "devices that a pattern matches keep their paths",
+                field=f"{field}.PathInContainer",
+                value=device.path_in_container,
+                allowed=device.path_on_host,
+            )
         if not PERMISSIONS.fullmatch(device.permissions or "rwm"):
             raise InvalidParameter(f"invalid device mode: {device.permissions}", field=field)
 
 
 def _mapped(mapping: DeviceMapping) -> Iterator[dict[str, Any]]:
+    """A device, all devices in a directory, or those that a pattern (glob(7)) matches, each in its own place."""
     source = Path(mapping.path_on_host)
     target = mapping.path_in_container or mapping.path_on_host
     permissions = mapping.permissions or "rwm"
+    if PATTERN.search(mapping.path_on_host) and not source.exists():
+        for path in _matches(mapping.path_on_host):
+            yield from _mapped(DeviceMapping(path, path, permissions))
+        return
     try:
         if source.is_dir():
             yield from _tree(source, target, permissions, skip_own=False)
@@ -108,6 +121,18 @@ def _mapped(mapping: DeviceMapping) -> Iterator[dict[str, Any]]:
         raise SystemFailure(
             f'error gathering device information while adding custom device "{source}": {error.strerror}'
         ) from error
+
+
+def _matches(pattern: str) -> list[str]:
+    """Devices that are there now."""
+    found = []
+    for path in sorted(Path("/").glob(pattern.strip("/"))):
+        mode = path.lstat().st_mode
+        if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            found.append(str(path))
+    if not found:
+        raise SystemFailure(f'error gathering device information while adding custom device "{pattern}": no match')
+    return found
 
 
 def _tree(directory: Path, target: str, permissions: str, *, skip_own: bool) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wherry.containers.cdi import Edits
 from wherry.containers.identity import Identity
 from wherry.containers.model import Container
 
@@ -25,7 +26,7 @@ class JoinedNamespaces:
 class BundleInputs:
     """``files`` maps paths in the container (/etc/hosts, …) to files of the host; ``shm`` is a directory of the host to
     share as /dev/shm, or ``None`` for a tmpfs of the container's own; ``init`` is the program that becomes the first
-    process, or ``None`` where the command itself is.
+    process, or ``None`` where the command itself is; ``edits`` are what the container's CDI devices ask for.
     """
 
     container: Container
@@ -41,3 +42,4 @@ class BundleInputs:
     swap_accounting: bool = True
     init: Path | None = None
     link_environment: tuple[str, ...] = ()
+    edits: tuple[Edits, ...] = ()

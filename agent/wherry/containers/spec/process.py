@@ -41,6 +41,8 @@ def build_process(inputs: BundleInputs, security: SecurityOptions, bounding: Seq
     height, width = host_config.console_size
     if config.tty and height and width:
         process["consoleSize"] = {"height": height, "width": width}
+    if security.apparmor and not host_config.privileged:
+        process["apparmorProfile"] = security.apparmor
     if host_config.oom_score_adj != inputs.own_oom_score_adj:
         process["oomScoreAdj"] = host_config.oom_score_adj
     return process
