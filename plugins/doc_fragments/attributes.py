@@ -51,3 +51,18 @@ attributes:
     support: full
     platforms: linux
 """
+
+    ACTION = r"""
+options: {}
+attributes:
+  check_mode:
+    support: none
+    details: In check mode the task is skipped, since what it does cannot be foreseen.
+  diff_mode:
+    support: none
+  idempotent:
+    support: none
+  platform:
+    support: full
+    platforms: linux
+"""

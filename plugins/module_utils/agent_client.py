@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import http.client
 import json
@@ -51,6 +52,14 @@ class _UnixConnection(http.client.HTTPConnection):
             raise
 
 
+class OpenAnswer:
+    """The head of an answer, with the body to come (``response.read``), and the socket for what follows an upgrade."""
+
+    def __init__(self, response, sock):
+        self.response = response
+        self.sock = sock
+
+
 class AgentClient:
     """Requests to one agent, each on a connection of its own. ``agent`` is ``unix:///path``, or None for the default."""
 
@@ -73,14 +82,33 @@ class AgentClient:
 
     def request(self, method, path, body=None, query=None):
         """One request; returns the decoded JSON answer. Errors: AgentError."""
-        target = path + _query_text(query)
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if body is not None else {}
+        with self.open(method, path, content, headers, query) as answer:
+            return self._decoded(answer.response.status, answer.response.read())
+
+    def events(self, method, path, body=None, query=None):
+        """The lines of an answer that tells its progress, each decoded. Errors: AgentError, also for one told in a line.
+
+        ``body`` is bytes or an open file; the answer is read to its end.
+        """
+        found = []
+        with self.open(method, path, body, {}, query) as answer:
+            for line in self.checked(answer).response:
+                if line.strip():
+                    found.append(self._decoded(200, line))
+        for event in found:
+            if event.get("error"):
+                raise AgentError(event["error"], 200, event.get("errorDetail"))
+        return found
+
+    @contextlib.contextmanager
+    def open(self, method, path, body=None, headers=None, query=None):
+        """One request, as an ``OpenAnswer`` whose body is yet to be read. Errors: AgentError, also from within the block."""
         connection = _UnixConnection(self._path)
         try:
-            connection.request(method, target, content, headers)
-            response = connection.getresponse()
-            answer = response.read()
+            connection.request(method, path + _query_text(query), body, headers or {})
+            yield OpenAnswer(connection.getresponse(), connection.sock)
         except OSError as error:
             raise self._no_answer(error) from error
         except http.client.HTTPException as error:
@@ -89,7 +117,12 @@ class AgentClient:
             ) from error
         finally:
             connection.close()
-        return self._decoded(response.status, answer)
+
+    def checked(self, answer):
+        """An ``OpenAnswer`` that is no refusal. Errors: AgentError with what the agent said."""
+        if answer.response.status >= 400:
+            self._decoded(answer.response.status, answer.response.read())
+        return answer
 
     def _decoded(self, status, answer):
         try:
@@ -120,6 +153,28 @@ class AgentClient:
         return AgentError("the Wherry agent at {0} broke off: {1}".format(self.agent, reason))
 
 
+def filters_query(filters):
+    """The query parameter ``filters`` of an option that maps names to a value or to a list of values."""
+    if not filters:
+        return {}
+    lists = {
+        name: [_filter_text(one) for one in (value if isinstance(value, (list, tuple)) else [value])]
+        for name, value in filters.items()
+    }
+    return {"filters": json.dumps(lists)}
+
+
+def _filter_text(value):
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def image_path(name, *rest):
+    """The path of an image's endpoint; a name keeps its slashes."""
+    return "/".join(["/images", quote(name, safe="/:@")] + list(rest))
+
+
 def path_of(*parts):
     """A path of these parts, each escaped."""
     return "/" + "/".join(quote(part, safe="") for part in parts)
@@ -128,6 +183,7 @@ def path_of(*parts):
 def _query_text(query):
     if not query:
         return ""
-    return "?" + "&".join(
-        "{0}={1}".format(quote(name, safe=""), quote(value, safe="")) for name, value in query.items()
-    )
+    pairs = [
+        (name, one) for name, value in query.items() for one in (value if isinstance(value, (list, tuple)) else [value])
+    ]
+    return "?" + "&".join("{0}={1}".format(quote(name, safe=""), quote(one, safe="")) for name, one in pairs)

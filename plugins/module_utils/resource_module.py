@@ -15,8 +15,9 @@ AGENT_OPTIONS = {
 
 
 def resource_module(options, **conditions):
-    """The module of a resource with these options; ``conditions`` go to AnsibleModule (required_if, …)."""
-    return AnsibleModule(argument_spec=dict(AGENT_OPTIONS, **options), supports_check_mode=True, **conditions)
+    """The module with these options; ``conditions`` go to AnsibleModule (required_if, …, supports_check_mode=False)."""
+    conditions.setdefault("supports_check_mode", True)
+    return AnsibleModule(argument_spec=dict(AGENT_OPTIONS, **options), **conditions)
 
 
 def declared(options, parameters):

@@ -55,9 +55,8 @@ images:
   sample: []
 """
 
-from urllib.parse import quote
 
-from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentClient, AgentError
+from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentClient, AgentError, image_path
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import fail, resource_module
 
 OPTIONS = {
@@ -70,7 +69,7 @@ def facts(client, names):
     if names is None:
         names = [image["Id"] for image in client.get("/images/json")]
     # An image may go between the two requests: what is not there is left out.
-    found = [client.get("/images/" + quote(name, safe="/:@") + "/json") for name in names]
+    found = [client.get(image_path(name, "json")) for name in names]
     return [image for image in found if image is not None]
 
 

@@ -177,11 +177,14 @@ async def push(agent: Agent, request: Request) -> Response:
 
 
 async def remove(agent: Agent, request: Request) -> Response:
-    """DELETE /images/NAME"""
+    """DELETE /images/NAME; ``dry-run``, of ours, only says what would be removed."""
     if request.query.many("platforms"):
         raise Unsupported("not supported: platforms; the store keeps one platform of an image")
     removals = await agent.images.remove(
-        request.params["name"], force=request.query.flag("force"), no_prune=request.query.flag("noprune")
+        request.params["name"],
+        force=request.query.flag("force"),
+        no_prune=request.query.flag("noprune"),
+        dry_run=request.query.flag("dry-run"),
     )
     return JsonResponse([render.removal(item) for item in removals])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from wherry.errors import Conflict
 from wherry.images.catalogue import Catalogue
@@ -23,6 +24,21 @@ def names_image_itself(text: str, image: Image) -> bool:
     return parse(text).with_default_tag().familiar not in image.repo_tags if not text.startswith("sha256:") else True
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What a removal takes: names, and the image itself when it goes with them."""
+
+    tags: Sequence[Reference] = ()
+    digests: Sequence[Reference] = ()
+    gone: Image | None = None
+
+    @property
+    def removals(self) -> list[Removal]:
+        """It as clients are told."""
+        untagged: list[Removal] = [Untagged(name.familiar) for name in (*self.tags, *self.digests)]
+        return untagged if self.gone is None else [*untagged, Deleted(self.gone.id)]
+
+
 class Remover:
     """Decides what a removal does; the records change here, the disk is the collector's."""
 
@@ -30,17 +46,26 @@ class Remover:
         self._catalogue = catalogue
         self._in_use = in_use
 
-    def remove(self, text: str, *, force: bool) -> tuple[list[Removal], Image | None]:
-        """Removes what ``text`` names; returns what happened, and the image when it is gone from the record.
+    def remove(self, text: str, *, force: bool) -> Decision:
+        """Removes what ``text`` names from the record. Errors: as ``decide``."""
+        decision = self.decide(text, force=force)
+        if decision.gone is not None:
+            self._catalogue.drop(decision.gone)
+        else:
+            self._catalogue.drop_names(decision.tags, decision.digests)
+        return decision
+
+    def decide(self, text: str, *, force: bool) -> Decision:
+        """What a removal of what ``text`` names takes; nothing changes.
 
         Errors: ``Conflict`` when containers or other names stand against it, ``NotFound``.
         """
         image = self._catalogue.find(text)
         if names_image_itself(text, image):
-            return self._remove_image(image, force)
-        return self._remove_name(parse(text).with_default_tag(), image, force)
+            return self._image(image, force)
+        return self._name(parse(text).with_default_tag(), image, force)
 
-    def _remove_name(self, name: Reference, image: Image, force: bool) -> tuple[list[Removal], Image | None]:
+    def _name(self, name: Reference, image: Image, force: bool) -> Decision:
         tags, digests = self._catalogue.references_of(image)
         others = [tag for tag in tags if tag != name]
         if name.digest:
@@ -48,7 +73,7 @@ class Remover:
             # The tags of that repository were pulled as this digest: they keep the image, the digest name goes.
             others = tags
         if others:
-            return self._untag(name, others, digests), None
+            return self._untag(name, others, digests)
         if users := self._in_use(image.id):
             if not force:
                 raise Conflict(
@@ -56,24 +81,22 @@ class Remover:
                     f"{short(users[0].id)} is using its referenced image {short(image.id)}"
                 )
             self._refuse_running(image, users)
-            return self._drop_all_names(image), None
-        return self._drop(image)
+            return Decision(tags, digests)
+        return Decision(tags, digests, image)
 
-    def _untag(self, name: Reference, others: list[Reference], digests: list[Reference]) -> list[Removal]:
-        """Takes one name away, and with a repository's last tag its digests too."""
+    def _untag(self, name: Reference, others: list[Reference], digests: list[Reference]) -> Decision:
+        """One name goes, and with a repository's last tag its digests too."""
         if name.digest:
-            self._catalogue.drop_names([], [name])
-            return [Untagged(name.familiar)]
+            return Decision((), (name,))
         orphaned = [
             digest
             for digest in digests
             if digest.repository == name.repository and all(tag.repository != name.repository for tag in others)
         ]
-        self._catalogue.drop_names([name], orphaned)
-        return [Untagged(gone.familiar) for gone in (name, *orphaned)]
+        return Decision((name,), orphaned)
 
-    def _remove_image(self, image: Image, force: bool) -> tuple[list[Removal], Image | None]:
-        tags, _ = self._catalogue.references_of(image)
+    def _image(self, image: Image, force: bool) -> Decision:
+        tags, digests = self._catalogue.references_of(image)
         repositories = {tag.repository for tag in tags}
         users = self._in_use(image.id)
         self._refuse_running(image, users)
@@ -89,8 +112,8 @@ class Remover:
                     f"container {short(users[0].id)}"
                 )
         if users:  # forced: the stopped containers keep the content, the names go
-            return self._drop_all_names(image), None
-        return self._drop(image)
+            return Decision(tags, digests)
+        return Decision(tags, digests, image)
 
     def _refuse_running(self, image: Image, users: Sequence[ContainerRef]) -> None:
         running = next((user for user in users if user.running), None)
@@ -99,14 +122,3 @@ class Remover:
                 f"conflict: unable to delete {short(image.id)} (cannot be forced) - image is being used by running "
                 f"container {short(running.id)}"
             )
-
-    def _drop_all_names(self, image: Image) -> list[Removal]:
-        tags, digests = self._catalogue.references_of(image)
-        self._catalogue.drop_names(tags, digests)
-        return [Untagged(name.familiar) for name in (*tags, *digests)]
-
-    def _drop(self, image: Image) -> tuple[list[Removal], Image | None]:
-        tags, digests = self._catalogue.references_of(image)
-        self._catalogue.drop(image)
-        removals: list[Removal] = [Untagged(name.familiar) for name in (*tags, *digests)]
-        return [*removals, Deleted(image.id)], image

@@ -41,7 +41,7 @@ from wherry.images.progress import Progress, ProgressEvent, ignore
 from wherry.images.pull import Puller, Resolved, check_layers, resolve
 from wherry.images.push import Pusher
 from wherry.images.reference import Reference, join, parse
-from wherry.images.removal import Remover
+from wherry.images.removal import Decision, Remover
 from wherry.images.store import BlobStore
 from wherry.paths import Paths
 from wherry.registry.client import RegistryClient
@@ -421,21 +421,32 @@ class Images:
         self._events.publish("image", "tag", image.id, {"name": reference.familiar})
         return reference
 
-    async def remove(self, name: str, *, force: bool = False, no_prune: bool = False) -> Sequence[Removal]:
+    async def remove(
+        self, name: str, *, force: bool = False, no_prune: bool = False, dry_run: bool = False
+    ) -> Sequence[Removal]:
         """Removes a name, and with an image's last name the image, its blobs and its layers that no other has.
 
-        ``no_prune`` keeps untagged parents, of which there are none here: images do not point at parents.
-        Errors: ``NotFound``, ``Conflict`` in Docker's words.
+        ``no_prune`` keeps untagged parents, of which there are none here: images do not point at parents. ``dry_run``
+        only says what would go. Errors: ``NotFound``, ``Conflict`` in Docker's words.
         """
         del no_prune
-        removals, gone = self._remover.remove(name, force=force)
-        if gone is not None:
+        if dry_run:
+            return self._would_remove(self._remover.decide(name, force=force))
+        decision = self._remover.remove(name, force=force)
+        removals = decision.removals
+        if decision.gone is not None:
             layers, _ = await self._collector.collect()
-            removals += [Deleted(chain_id) for chain_id in reversed(gone.chain_ids) if chain_id in layers]
+            removals += [Deleted(chain_id) for chain_id in reversed(decision.gone.chain_ids) if chain_id in layers]
         for removal in removals:
             action, actor = ("untag", removal.name) if isinstance(removal, Untagged) else ("delete", removal.digest)
             self._events.publish("image", action, actor, {"name": actor})
         return removals
+
+    def _would_remove(self, decision: Decision) -> Sequence[Removal]:
+        if decision.gone is None:
+            return decision.removals
+        rest = {chain for image in self._catalogue.all() if image.id != decision.gone.id for chain in image.chain_ids}
+        return [*decision.removals, *(Deleted(c) for c in reversed(decision.gone.chain_ids) if c not in rest)]
 
     async def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
         """Removes images that no container uses: the untagged ones, or with ``dangling=false`` all."""
@@ -443,8 +454,7 @@ class Images:
         removed: list[Removal] = []
         for image in self._catalogue.all():
             if test(image) and not self.in_use(image.id):
-                removals, _ = self._remover.remove(image.id, force=True)
-                removed += removals
+                removed += self._remover.remove(image.id, force=True).removals
         layers, freed = await self._collector.collect()
         removed += [Deleted(chain_id) for chain_id in layers]
         if removed:
