@@ -10,6 +10,7 @@ from wherry.api.json_fields import write_fields
 from wherry.containers import times
 from wherry.containers.listing import shown_state, status_text
 from wherry.containers.model import Container, EndpointSettings, Health, MountPoint
+from wherry.containers.mount_requests import clean_destination
 from wherry.containers.ports import canonical, exposed
 from wherry.containers.service import Containers
 from wherry.networks.model import Endpoint, PublishedPort, Sandbox
@@ -38,7 +39,7 @@ def inspect(containers: Containers, container: Container, sizes: tuple[int, int]
         "ExecIDs": containers.execs.of_container(container.id) or None,
         "HostConfig": {**NEUTRAL_HOST_DEFAULTS, **_host_config(containers, container)},
         "GraphDriver": {"Name": "overlay2", "Data": containers.overlay_of(container)},
-        "Mounts": [_mount(point) for point in container.mounts if point.type != "tmpfs"],
+        "Mounts": _mounts(container),
         "Config": _config(container),
         "NetworkSettings": _network_settings(container, sandbox),
     }
@@ -73,7 +74,7 @@ def summary(containers: Containers, container: Container, sizes: tuple[int, int]
         "Status": status_text(container),
         "HostConfig": {"NetworkMode": container.host_config.network_mode},
         "NetworkSettings": {"Networks": networks(container, sandbox)},
-        "Mounts": [_mount(point) for point in container.mounts if point.type != "tmpfs"],
+        "Mounts": _mounts(container),
     }
     if sizes is not None:
         body["SizeRw"], body["SizeRootFs"] = sizes
@@ -119,6 +120,12 @@ def _config(container: Container) -> dict[str, Any]:
         if not body[key] and body[key] != 0:
             del body[key]
     return {key: value for key, value in body.items() if key != "NetworkDisabled" or value}
+
+
+def _mounts(container: Container) -> list[dict[str, Any]]:
+    """The mount points. A tmpfs is among them when ``Mounts`` asked for it, not when ``Tmpfs`` did, as in Docker."""
+    asked = {clean_destination(one.target, one.target) for one in container.host_config.mounts}
+    return [_mount(point) for point in container.mounts if point.type != "tmpfs" or point.destination in asked]
 
 
 def _mount(point: MountPoint) -> dict[str, Any]:

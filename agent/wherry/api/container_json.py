@@ -31,6 +31,9 @@ CONFIG_KEYS = frozenset(field.key for field in CONFIG_FIELDS) | {"HostConfig", "
 HOST_KEYS = frozenset(field.key for field in HOST_FIELDS)
 UPDATE_KEYS = frozenset(field.key for field in LIMIT_FIELDS) | {"RestartPolicy"}
 
+AUTO_REMOVE_SINCE = (1, 25)  # before, the client removed the container itself
+PRIVATE_IPC_SINCE = (1, 40)  # before, others could join a container's IPC namespace by default
+
 EXEC_FIELDS = (
     Field("AttachStdin", "attach_stdin", j.flag),
     Field("AttachStdout", "attach_stdout", j.flag),
@@ -46,13 +49,20 @@ EXEC_FIELDS = (
 EXEC_KEYS = frozenset(field.key for field in EXEC_FIELDS) | {"Detach", "ConsoleSize", "Container"}
 
 
-def parse_create(body: Mapping[str, Any], name: str, platform: str) -> CreateRequest:
-    """The body of ``POST /containers/create``; refuses by name what is not honoured."""
+def parse_create(body: Mapping[str, Any], name: str, platform: str, version: tuple[int, int]) -> CreateRequest:
+    """The body of ``POST /containers/create``; refuses by name what is not honoured.
+
+    ``version`` is the API's that the client speaks: what it left open means what it meant then.
+    """
     body = j.known_only(body, CONFIG_KEYS, "")
     config = ContainerConfig(**j.read_fields(CONFIG_FIELDS, body, ""))
     host_config = parse_host_config(body.get("HostConfig"))
     if body.get("Runtime") and not host_config.runtime:  # where old clients put it
         host_config = replace(host_config, runtime=j.text(body["Runtime"], "Runtime"))
+    if version < PRIVATE_IPC_SINCE and not host_config.ipc_mode:
+        host_config = replace(host_config, ipc_mode="shareable")
+    if version < AUTO_REMOVE_SINCE:
+        host_config = replace(host_config, auto_remove=False)
     return CreateRequest(name, platform, config, host_config, _networking(body.get("NetworkingConfig")))
 
 

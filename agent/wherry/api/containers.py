@@ -29,7 +29,7 @@ LATER = (
 async def create(agent: Agent, request: Request) -> Response:
     """POST /containers/create."""
     body = await request.json()
-    wanted = parse_create(body, request.query.text("name"), request.query.text("platform"))
+    wanted = parse_create(body, request.query.text("name"), request.query.text("platform"), request.version)
     created = await agent.containers.create(wanted)
     return JsonResponse({"Id": created.container.id, "Warnings": list(created.warnings)}, status=201)
 

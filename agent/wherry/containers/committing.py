@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,19 +48,27 @@ async def commit(context: Context, container: Container, request: CommitRequest)
         created_by=" ".join((container.path, *container.args)), author=request.author, comment=request.comment
     )
     pauses = request.pause and container.state.status == "running"
-    if pauses:
-        await runtime_commands.pause(context, container)
-    try:
+    async with _paused(context, container) if pauses else contextlib.nullcontext():
         return await context.images.commit(
             parent,
             lambda target: native.pack_layer(upper, target, settings, places=PLACES_OF_MOUNTS),
             config=config,
             entry=entry,
+            container=container.id,
             repository=request.repository,
             tag=request.tag,
         )
+
+
+@contextlib.asynccontextmanager
+async def _paused(context: Context, container: Container) -> AsyncIterator[None]:
+    """Frozen meanwhile. One that is just ending, which the agent has yet to hear of, lies still by itself."""
+    with contextlib.suppress(runtime_commands.OutOfState):
+        await runtime_commands.pause(context, container)
+    try:
+        yield
     finally:
-        if pauses:
+        with contextlib.suppress(runtime_commands.OutOfState):
             await runtime_commands.resume(context, container)
 
 

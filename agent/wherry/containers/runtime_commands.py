@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +13,11 @@ from wherry.containers.model import Container
 from wherry.errors import SystemFailure
 
 TIMEOUT_SECONDS = 30
+OTHER_STATES = ("does not exist", "is stopped", "is not paused", "no such")
+
+
+class OutOfState(SystemFailure):
+    """The container is not, or no longer, in the state that the verb asks for: gone, stopped, not paused."""
 
 
 async def pause(context: Context, container: Container) -> None:
@@ -34,11 +40,8 @@ async def delete(context: Context, container: Container) -> None:
 
     Harmless when there is nothing: ``delete --force`` then succeeds or says that there is no such container.
     """
-    try:
+    with contextlib.suppress(OutOfState):
         await _run(context, container, "delete", "--force", container.id)
-    except SystemFailure as error:
-        if "does not exist" not in str(error) and "no such" not in str(error).lower():
-            raise
 
 
 async def _run(context: Context, container: Container, *arguments: str, given: str | None = None) -> None:
@@ -56,4 +59,5 @@ async def _run(context: Context, container: Container, *arguments: str, given: s
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SystemFailure(f"{program} {arguments[0]}: {error}") from error
     if done.returncode:
-        raise SystemFailure(f"{arguments[0]} {container.short_id}: {done.stderr.strip()}")
+        kind = OutOfState if any(words in done.stderr.lower() for words in OTHER_STATES) else SystemFailure
+        raise kind(f"{arguments[0]} {container.short_id}: {done.stderr.strip()}")

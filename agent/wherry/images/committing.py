@@ -30,11 +30,19 @@ Pack = Callable[[int], native.LayerSummary]
 
 
 async def commit(
-    parent: Image, pack: Pack, store: BlobStore, layers: LayerStore, *, config: dict[str, Any], entry: HistoryEntry
+    parent: Image,
+    pack: Pack,
+    store: BlobStore,
+    layers: LayerStore,
+    *,
+    config: dict[str, Any],
+    entry: HistoryEntry,
+    container: str,
 ) -> ImportedImage:
     """Stores and unpacks a layer as the top of a new image.
 
     ``config`` is the ``config`` object of its document. ``entry`` tells where it comes from; its time is set here.
+    ``container`` is the ID of the container.
     """
     parse_image_config(config)
     packed: list[native.LayerSummary] = []
@@ -46,7 +54,9 @@ async def commit(
     created = now_text()
     history = (*below.history, HistoryEntry(created, entry.created_by, entry.author, entry.comment))
     platform = Platform(below.os, below.architecture, below.variant)
-    document = build_config_document(platform, created, config, diff_ids, history, author=entry.author)
+    document = build_config_document(
+        platform, created, config, diff_ids, history, author=entry.author, container=container
+    )
     image_id = store.write(document)
     manifest = parse_document(store.read(parent.manifest.digest, DOCUMENT_MAX), parent.manifest.media_type)
     assert isinstance(manifest, Manifest)

@@ -40,6 +40,7 @@ def parse_config_document(data: bytes) -> ConfigDocument:
         created=_text(body, "created"),
         author=_text(body, "author"),
         docker_version=_text(body, "docker_version"),
+        container=_text(body, "container"),
         config=parse_image_config(raw or {}),
         diff_ids=_diff_ids(body),
         history=_history(body),
@@ -151,14 +152,17 @@ def build_config_document(
     history: Sequence[HistoryEntry],
     *,
     author: str = "",
+    container: str = "",
 ) -> bytes:
-    """The bytes of a configuration document for an image that was made here."""
+    """The bytes of a configuration document for an image that was made here, from ``container`` if it is a commit."""
     body: dict[str, Any] = {"architecture": platform.architecture, "os": platform.os}
     if platform.variant:
         body["variant"] = platform.variant
     body["created"] = created
     if author:
         body["author"] = author
+    if container:
+        body["container"] = container
     body["config"] = dict(config)
     body["rootfs"] = {"type": "layers", "diff_ids": list(diff_ids)}
     body["history"] = [_history_json(entry) for entry in history]

@@ -51,6 +51,7 @@ class ConfigDocument:
     created: str
     author: str
     docker_version: str
+    container: str  # the ID of the container that it was committed from, as Docker's images have it
     config: ImageConfig
     diff_ids: tuple[str, ...]
     history: tuple[HistoryEntry, ...]

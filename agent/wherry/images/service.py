@@ -324,16 +324,27 @@ class Images:
         return image
 
     async def commit(
-        self, parent: Image, pack: Pack, *, config: dict[str, Any], entry: HistoryEntry, repository: str, tag: str
+        self,
+        parent: Image,
+        pack: Pack,
+        *,
+        config: dict[str, Any],
+        entry: HistoryEntry,
+        container: str,
+        repository: str,
+        tag: str,
     ) -> Image:
         """Makes an image of a layer that ``pack`` writes, on top of another image.
 
-        ``config`` is the ``config`` object of its document, ``entry`` its line of the history, without a time.
+        ``config`` is the ``config`` object of its document, ``entry`` its line of the history, without a time,
+        ``container`` the ID of what it is made from.
         Errors: ``InvalidParameter`` for a bad name; nothing has changed then.
         """
         reference = _tag_reference(repository, tag) if repository else None
         async with self._making():
-            made = await commit(parent, pack, self._store, self._layers, config=config, entry=entry)
+            made = await commit(
+                parent, pack, self._store, self._layers, config=config, entry=entry, container=container
+            )
             image = self._catalogue.add(_row(made.id, made.manifest), [reference] if reference else [], [])
         if reference is not None:
             self._events.publish("image", "tag", image.id, {"name": reference.familiar})

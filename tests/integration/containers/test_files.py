@@ -299,6 +299,15 @@ def test_commit_pauses_what_runs_and_lets_it_go_on(agent: PrivateAgent, busybox:
     agent.docker("rmi", made)
 
 
+def test_commit_of_what_is_just_ending(api: docker_py.DockerClient, busybox: str, name: str) -> None:
+    container = api.containers.create(busybox, "touch /made", name=name)
+    for _ in range(5):
+        container.start()
+        made = container.commit()
+        assert container.wait()["StatusCode"] == 0
+        made.remove()
+
+
 def test_commit_refuses_bad_changes_and_names(agent: PrivateAgent, busybox: str, name: str) -> None:
     agent.docker("create", "--name", name, busybox, "true")
     for arguments in (("--change", "RUN rm -rf /", name), (name, "Not/A/Name")):

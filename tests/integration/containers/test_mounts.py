@@ -107,6 +107,14 @@ def test_inspect_shows_every_mount(api: docker_py.DockerClient, busybox: str, ho
     api.volumes.get(f"{name}-v").remove()
 
 
+def test_inspect_shows_a_tmpfs_that_is_a_mount(api: docker_py.DockerClient, busybox: str, name: str) -> None:
+    mounts = [docker_py.types.Mount("/mount/", None, type="tmpfs", tmpfs_size=1 << 20)]
+    container = api.containers.create(busybox, "true", name=name, mounts=mounts, tmpfs={"/option": ""})
+    mount = {"Type": "tmpfs", "Source": "", "Destination": "/mount", "Mode": "", "RW": True, "Propagation": ""}
+    assert container.attrs["Mounts"] == [mount]
+    container.remove()
+
+
 def part(volume: str, subpath: str, extra: str = "") -> tuple[str, str]:
     return "--mount", f"type=volume,src={volume},dst=/part,volume-subpath={subpath}{extra}"
 

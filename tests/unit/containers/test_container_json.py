@@ -10,6 +10,7 @@ from wherry.api.json_fields import read_fields, write_fields
 from wherry.containers.model import HostConfig, HostPort, RestartPolicy
 from wherry.errors import InvalidParameter
 
+LATEST = (1, 51)
 DOCKER_COMMAND_BODY = {
     "Hostname": "", "Domainname": "", "User": "", "AttachStdin": False, "AttachStdout": True, "AttachStderr": True,
     "Tty": False, "OpenStdin": False, "StdinOnce": False, "Env": None, "Cmd": ["true"], "Image": "busybox",
@@ -38,7 +39,7 @@ DOCKER_COMMAND_BODY = {
 
 
 def test_the_docker_commands_own_body_is_all_understood() -> None:
-    request = parse_create(DOCKER_COMMAND_BODY, "web", "")
+    request = parse_create(DOCKER_COMMAND_BODY, "web", "", LATEST)
     assert request.name == "web"
     assert request.config.cmd == ("true",)
     assert request.host_config.auto_remove
@@ -56,7 +57,7 @@ def test_the_docker_commands_own_body_is_all_understood() -> None:
 )  # fmt: skip
 def test_host_config_that_is_not_honoured_is_refused_by_name(key: str, value: object) -> None:
     with pytest.raises(InvalidParameter, match=f"HostConfig.{key}"):
-        parse_create({"Image": "x", "HostConfig": {key: value}}, "", "")
+        parse_create({"Image": "x", "HostConfig": {key: value}}, "", "", LATEST)
 
 
 @pytest.mark.parametrize(
@@ -77,11 +78,11 @@ def test_host_config_that_is_not_honoured_is_refused_by_name(key: str, value: ob
 )
 def test_wrong_types_are_named(body: dict[str, object], field: str) -> None:
     with pytest.raises(InvalidParameter, match=field):
-        parse_create({"Image": "x", **body}, "", "")
+        parse_create({"Image": "x", **body}, "", "", LATEST)
 
 
 def test_a_command_may_be_one_string() -> None:
-    assert parse_create({"Cmd": "date", "Entrypoint": ""}, "", "").config.cmd == ("date",)
+    assert parse_create({"Cmd": "date", "Entrypoint": ""}, "", "", LATEST).config.cmd == ("date",)
 
 
 def test_records_come_back_from_their_json() -> None:
