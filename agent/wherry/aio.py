@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -37,6 +37,17 @@ async def to_the_end(work: Coroutine[Any, Any, T]) -> T:
         if not running.cancelled():
             running.exception()
         raise
+
+
+async def all_or_none(works: Iterable[Coroutine[Any, Any, T]]) -> None:
+    """Runs them side by side. The first that fails ends the others, and is raised when they have come to rest."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def in_thread_of_its_own(function: Callable[[], T]) -> asyncio.Future[T]:

@@ -79,7 +79,10 @@ class Config:
     registry_mirrors: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     max_concurrent_downloads: int = 3
+    max_concurrent_uploads: int = 5
     max_download_attempts: int = 5
+    max_layer_size: int = 64 * 1024**3
+    max_layer_entries: int = 4_000_000
     http_proxy: str = ""
     https_proxy: str = ""
     no_proxy: str = ""

@@ -158,6 +158,13 @@ def _size(value: object) -> int:
     return int(match[1]) << (10 * " kmgt".index(match[2].lower() or " "))
 
 
+def _positive_size(value: object) -> int:
+    size = _size(value)
+    if not size:
+        raise _Wrong("is not a size", "at least one byte")
+    return size
+
+
 def _mapping(value: object) -> Mapping[str, Any]:
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise _Wrong("is not a mapping", "names with their values")
@@ -326,6 +333,9 @@ OPTIONS = (
     Option("insecure-registries", _list(_registry), "registry that may speak HTTP or show any certificate",
            flag="insecure-registry", repeated=_same, reloadable=True),
     Option("max-concurrent-downloads", _number(1, 64), "layers of one pull downloaded at once", reloadable=True),
+    Option("max-concurrent-uploads", _number(1, 64), "layers of one push sent at once", reloadable=True),
+    Option("max-layer-size", _positive_size, "bytes that one layer may unpack to", reloadable=True),
+    Option("max-layer-entries", _number(1, 2**32), "files that one layer may hold", reloadable=True),
     Option("max-download-attempts", _number(1, 100), "tries for each layer", reloadable=True),
     Option("http-proxy", _text, "proxy for http:// registries"),
     Option("https-proxy", _text, "proxy for https:// registries"),
@@ -398,7 +408,6 @@ REFUSED: Mapping[str, str] = {
     "host-gateway-ip": "the gateway of the default bridge is used",
     "host-gateway-ips": "the gateway of the default bridge is used",
     "ip-forward-no-drop": "forwarding policies of other tables are never changed",
-    "max-concurrent-uploads": "the layers of a push go one after another",
     "metrics-addr": "no metrics are served",
     "network-control-plane-mtu": "there is no swarm",
     "network-diagnostic-port": "there is no swarm",

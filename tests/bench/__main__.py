@@ -1,16 +1,17 @@
-"""python -m tests.bench [runtime] [monitor] [layers] [engine] [ansible]: the named measurements, all without a name."""
+"""python -m tests.bench NAME…: the named measurements, all of them without a name."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.bench import ansible, engine, layers, monitor, runtime
+from tests.bench import ansible, engine, images, layers, monitor, runtime
 
 BENCHMARKS = {
     "runtime": runtime.main,
     "monitor": monitor.main,
     "layers": layers.main,
     "engine": engine.main,
+    "images": images.main,
     "ansible": ansible.main,
 }
 

@@ -13,15 +13,19 @@ Faults, all keyed by what stands in the path (a digest or a tag):
   retry_after    seconds to say with such a status
   types          they are served under this Content-Type
   redirect       requests for them are sent to this URL, to which the path is appended
+  upload_cut     after this many bytes of an upload the connection is closed; once
+  body_max       parts of an upload that are larger get status 413
 Faults for all: "basic": "user:password" and "bearer": {"realm":…, "token":…} ask for credentials.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import sys
 import time
+import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -35,6 +39,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     folder: Path
     counts: ClassVar[dict[str, int]] = {}
+    uploads: ClassVar[dict[str, bytearray]] = {}
 
     def do_GET(self) -> None:
         """Answers a GET."""
@@ -45,9 +50,47 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def do_POST(self) -> None:
-        """Takes nothing: uploads go to the real registry."""
+        """Begins an upload."""
         self._note()
-        self._send(405, b"")
+        session = str(len(self.uploads))
+        self.uploads[session] = bytearray()
+        place = self.path.partition("?")[0].rstrip("/")
+        self._send(202, b"", [("Location", f"{place}/{session}"), ("Range", "0-0")])
+
+    def do_PATCH(self) -> None:
+        """Takes a part of an upload."""
+        self._note()
+        session, faults = self.path.rpartition("/")[2], self._faults()
+        length = int(self.headers["Content-Length"])
+        if length > faults.get("body_max", 1 << 40):
+            self.close_connection = True
+            self._send(413, b"")
+            return
+        data = self.uploads[session]
+        assert int(self.headers["Content-Range"].partition("-")[0]) == len(data), "a part in the wrong place"
+        cut = faults.get("upload_cut")
+        if cut is not None and not self.counts.get("upload_cut"):
+            self.counts["upload_cut"] = 1
+            data += self.rfile.read(min(cut, length))
+            self.close_connection = True
+            return
+        data += self.rfile.read(length)
+        self._send(202, b"", [("Location", self.path), ("Range", f"0-{len(data) - 1}")])
+
+    def do_PUT(self) -> None:
+        """Ends an upload, or takes a manifest."""
+        self._note()
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        if "/uploads/" in path:
+            digest = urllib.parse.parse_qs(query)["digest"][0]
+            body = bytes(self.uploads.pop(path.rpartition("/")[2])) + body
+            good = digest == f"sha256:{hashlib.sha256(body).hexdigest()}"
+            if good:
+                (self.folder / "blobs" / digest).write_bytes(body)
+            self._send(201 if good else 400, b"")
+        else:
+            self._send(201, b"")
 
     def log_message(self, format: str, *args: object) -> None:
         """Requests are noted in the file instead."""
@@ -67,6 +110,9 @@ class Handler(BaseHTTPRequestHandler):
             self._challenge(faults)
         elif path == "/v2/":
             self._send(200, b"{}")
+        elif "/blobs/uploads/" in path:
+            there = len(self.uploads[path.rpartition("/")[2]])
+            self._send(204, b"", [("Location", path), ("Range", f"0-{max(there - 1, 0)}")])
         else:
             self._serve(path.rpartition("/")[2], path, faults, body)
 

@@ -127,6 +127,11 @@ class Catalogue:
         """The image of a normalised name."""
         return self._find_name(reference)
 
+    def knows(self, repository: str, digest: str, image_id: str) -> bool:
+        """Whether it is on record that a repository has the image under this digest, and the image is whole."""
+        row = self._digests.get((repository, digest))
+        return row is not None and row.image_id == image_id and self.is_whole(image_id)
+
     def add(self, row: ImageRow, references: Iterable[Reference], digests: Iterable[tuple[str, str]]) -> Image:
         """Records an image with new names; names that pointed elsewhere move. Returns the image."""
         now = time.time()

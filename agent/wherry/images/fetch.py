@@ -10,7 +10,7 @@ from wherry.images.manifest import DOCUMENT_MAX, Descriptor
 from wherry.images.model import Served
 from wherry.images.progress import Progress, ProgressEvent, Throttle, short
 from wherry.images.reference import Reference
-from wherry.images.store import BlobStore, BlobWriter
+from wherry.images.store import BlobStore, BlobWriter, Reader
 from wherry.registry.client import ManifestAnswer, RegistryClient
 from wherry.registry.credentials import Credentials
 from wherry.registry.errors import AccessDenied, BadAnswer, DigestMismatch, Missing, Unreachable
@@ -72,16 +72,18 @@ class Fetcher:
             return answer
         raise self._explain(failures)
 
-    async def blob(self, descriptor: Descriptor, store: BlobStore, what: str, progress: Progress) -> None:
+    async def blob(
+        self, descriptor: Descriptor, store: BlobStore, what: str, progress: Progress, reader: Reader | None = None
+    ) -> None:
         """Brings a blob into the store, verified; goes on where an earlier attempt stopped.
 
+        A ``reader`` gets its bytes as they come and says what their digest is.
         Errors: those of the last endpoint; ``DigestMismatch`` when none had the right bytes.
         """
-        writer = store.partial_writer(descriptor.digest)
+        writer = store.partial_writer(descriptor.digest, reader)
         try:
             await writer.take_up()
             await self._blob_from_any(descriptor, writer, what, progress)
-            progress(ProgressEvent("Verifying Checksum", short(descriptor.digest)))
             await store.commit(writer)
             progress(ProgressEvent("Download complete", short(descriptor.digest)))
         except DigestMismatch:
@@ -152,7 +154,8 @@ class Fetcher:
             finally:
                 blob.response.close()
         await writer.flush()
-        if writer.size != descriptor.size or writer.digest != descriptor.digest:
+        progress(ProgressEvent("Verifying Checksum", short(descriptor.digest)))
+        if writer.size != descriptor.size or await writer.finish() != descriptor.digest:
             raise DigestMismatch(f"filesystem layer verification failed for digest {descriptor.digest}")
 
     def _skip(self, candidate: Candidate, candidates: Sequence[Candidate]) -> bool:

@@ -12,14 +12,16 @@ import contextlib
 import logging
 import os
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from wherry.aio import in_thread
 from wherry.errors import SystemFailure, WherryError
+from wherry.images.follow import Unpacking
 from wherry.registry.errors import DigestMismatch
 from wherry.state.images import ImageTable, LayerRow
 
-UNPACKED_MAX = 64 * 1024**3  # bytes of one layer; a compressed stream can hold any amount
 UNPACKED_ALWAYS = 1024**3  # bytes that any layer may have
 UNPACKED_RATIO = 256  # beyond that a layer may be so many times its blob; real ones are below 50, deflate reaches 1032
 FREE_KEPT = 256 * 1024**2  # bytes of the disk that unpacking leaves free
@@ -28,10 +30,21 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 log = logging.getLogger(__name__)
 
 
-class LayerStore:
-    """The directories below ``layers/``, and their rows."""
+@dataclass(frozen=True)
+class UnpackLimits:
+    """How much may come out of one layer, whatever it is: bytes of its archive, and members. A compressed stream can
+    hold any amount of both.
+    """
 
-    def __init__(self, root: Path, table: ImageTable) -> None:
+    bytes: int = 64 * 1024**3
+    entries: int = 4_000_000
+
+
+class LayerStore:
+    """The directories below ``layers/``, and their rows. ``limits`` may be changed; the next layer goes by them."""
+
+    def __init__(self, root: Path, table: ImageTable, limits: UnpackLimits | None = None) -> None:
+        self.limits = limits or UnpackLimits()
         self._root = root
         self._table = table
         self._rows: dict[str, LayerRow] = {}
@@ -84,12 +97,36 @@ class LayerStore:
         temporary, found, size = await self._unpack(blob)
         if found != diff_id:
             await in_thread(_discard, temporary)
-            raise DigestMismatch(f"layer verification failed: its content is {found}, the image says {diff_id}")
+            raise DigestMismatch(_other_content(found, diff_id))
         return await self._adopt(temporary, chain_id, diff_id, size)
+
+    def begin(self, size: int, report: Callable[[int], None]) -> Unpacking:
+        """An unpacking that goes on while a blob of ``size`` bytes arrives; ``report`` is told how far it has come."""
+        return Unpacking(self._temporary, lambda: self._allowed(size), _discard, report)
+
+    async def adopt(self, unpacking: Unpacking, chain_id: str, diff_id: str) -> None:
+        """Makes what has been unpacked the layer; its blob has been verified.
+
+        Errors: what made the unpacking fail, ``DigestMismatch`` when its content is not ``diff_id``.
+        """
+        directory, summary = unpacking.take()
+        if summary.diff_id != diff_id:
+            await in_thread(_discard, directory)
+            raise DigestMismatch(_other_content(summary.diff_id, diff_id))
+        await self._adopt(directory, chain_id, diff_id, summary.size)
+
+    def leave(self, unpacking: Unpacking) -> None:
+        """Ends an unpacking and removes what it made, unless that was adopted; nobody is kept waiting for it."""
+        cleaning = asyncio.ensure_future(unpacking.leave())
+        self._cleaning.add(cleaning)
+        cleaning.add_done_callback(self._cleaning.discard)
+
+    def _temporary(self) -> Path:
+        return self._root / f".tmp-{secrets.token_hex(8)}"
 
     async def _unpack(self, blob: Path) -> tuple[Path, str, int]:
         """Unpacks into a temporary directory; returns it with the diff ID and the size of what is in it."""
-        temporary = self._root / f".tmp-{secrets.token_hex(8)}"
+        temporary = self._temporary()
         running = asyncio.ensure_future(in_thread(self._run_core, temporary, blob))
         try:
             diff_id, size = await asyncio.shield(running)
@@ -123,14 +160,14 @@ class LayerStore:
         temporary, diff_id, size = await self._unpack(blob)
         return await self._adopt(temporary, diff_id, diff_id, size)
 
-    def _allowed(self, blob: Path) -> int:
-        """How many bytes may come out of a blob: by what it is, and by what the disk has."""
-        by_ratio = max(UNPACKED_ALWAYS, UNPACKED_RATIO * blob.stat().st_size)
+    def _allowed(self, size: int) -> tuple[int, int]:
+        """How many bytes and members may come out of a blob: by its size, by what the disk has, and at all."""
+        by_ratio = max(UNPACKED_ALWAYS, UNPACKED_RATIO * size)
         space = os.statvfs(self._root)
         by_disk = space.f_bavail * space.f_frsize - FREE_KEPT
         if by_disk <= 0:
             raise SystemFailure(f"no space left below {self._root} to unpack a layer")
-        return min(UNPACKED_MAX, by_ratio, by_disk)
+        return min(self.limits.bytes, by_ratio, by_disk), self.limits.entries
 
     def _run_core(self, temporary: Path, blob: Path) -> tuple[str, int]:
         from wherry import native
@@ -138,10 +175,10 @@ class LayerStore:
         target = temporary / "diff"
         temporary.mkdir(mode=0o710)
         target.mkdir(mode=0o755)
-        allowed = self._allowed(blob)
+        max_bytes, max_entries = self._allowed(blob.stat().st_size)
         source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            unpacked = native.unpack_layer(source, target, max_bytes=allowed)
+            unpacked = native.unpack_layer(source, target, max_bytes=max_bytes, max_entries=max_entries)
         finally:
             os.close(source)
         return unpacked.diff_id, unpacked.size
@@ -173,6 +210,10 @@ class LayerStore:
         """Waits until what was cancelled is cleaned up."""
         while self._cleaning:
             await asyncio.wait(self._cleaning)
+
+
+def _other_content(found: str, wanted: str) -> str:
+    return f"layer verification failed: its content is {found}, the image says {wanted}"
 
 
 async def _remove_after(running: asyncio.Future[tuple[str, int]], temporary: Path) -> None:

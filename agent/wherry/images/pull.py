@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from wherry.aio import all_or_none
 from wherry.errors import InvalidParameter, NotFound
 from wherry.images import manifest as manifests
 from wherry.images import platform as platforms
@@ -11,10 +12,10 @@ from wherry.images.config_document import chain_ids, parse_config_document
 from wherry.images.fetch import Fetcher
 from wherry.images.layers import LayerStore
 from wherry.images.leases import Leases
-from wherry.images.manifest import CONFIG_MAX, Descriptor, Index, Manifest, parse_document
+from wherry.images.manifest import CONFIG_MAX, DOCUMENT_MAX, Descriptor, Index, Manifest, parse_document
 from wherry.images.model import ConfigDocument
 from wherry.images.platform import Platform
-from wherry.images.progress import Progress, ProgressEvent, SharedWork, ignore, short
+from wherry.images.progress import Progress, ProgressEvent, SharedWork, Throttle, ignore, short
 from wherry.images.store import BlobStore
 from wherry.registry.client import ManifestAnswer
 
@@ -43,9 +44,10 @@ class Resolved:
         return Descriptor(self.manifest.media_type, self.answer.digest, len(self.answer.data))
 
 
-async def resolve(fetcher: Fetcher, platform: Platform | None) -> Resolved:
+async def resolve(fetcher: Fetcher, platform: Platform | None, store: BlobStore | None = None) -> Resolved:
     """Asks what the fetcher's reference stands for on ``platform`` (this machine's when ``None``).
 
+    What an index names by digest is looked for in ``store`` first, so that a second pull is one round trip.
     Errors: ``NotFound`` when no entry of an index fits, and those of reading documents.
     """
     reference = fetcher.reference
@@ -57,7 +59,7 @@ async def resolve(fetcher: Fetcher, platform: Platform | None) -> Resolved:
             break
         offered = offered or _platforms(document)
         entry = manifests.select(document, platform or platforms.host())
-        answer = await fetcher.manifest(entry.digest, expected=entry)
+        answer = _stored(entry, store) or await fetcher.manifest(entry.digest, expected=entry)
         document = parse_document(answer.data, answer.content_type, f"manifest {entry.digest}")
         if document.media_type != entry.media_type:
             raise InvalidParameter(
@@ -66,6 +68,12 @@ async def resolve(fetcher: Fetcher, platform: Platform | None) -> Resolved:
     if isinstance(document, Index):
         raise InvalidParameter(f"the index of {reference.familiar} is nested too deeply")
     return Resolved(named, answer, document, offered)
+
+
+def _stored(entry: Descriptor, store: BlobStore | None) -> ManifestAnswer | None:
+    if store is None or entry.size > DOCUMENT_MAX or not store.has(entry.digest, entry.size):
+        return None
+    return ManifestAnswer(store.read(entry.digest, DOCUMENT_MAX), entry.media_type, entry.digest)
 
 
 def _platforms(index: Index) -> tuple[Platform, ...]:
@@ -81,6 +89,10 @@ class Puller:
         self._leases = leases
         self._blobs: SharedWork[None] = SharedWork()
         self._unpacking: SharedWork[None] = SharedWork()
+        self.allow(parallel)
+
+    def allow(self, parallel: int) -> None:
+        """How many layers are brought at the same time from now on."""
         self._slots = asyncio.Semaphore(parallel)
 
     async def config(self, fetcher: Fetcher, resolved: Resolved, platform: Platform | None) -> ConfigDocument:
@@ -108,16 +120,10 @@ class Puller:
         chain = chain_ids(document.diff_ids)
         for descriptor in manifest.layers:
             progress(ProgressEvent("Pulling fs layer", short(descriptor.digest)))
-        tasks = [
-            asyncio.create_task(self._layer(fetcher, descriptor, chain_id, diff_id, progress))
+        await all_or_none(
+            self._layer(fetcher, descriptor, chain_id, diff_id, progress)
             for descriptor, chain_id, diff_id in zip(manifest.layers, chain, document.diff_ids, strict=True)
-        ]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        )
 
     async def _layer(
         self, fetcher: Fetcher, descriptor: Descriptor, chain_id: str, diff_id: str, progress: Progress
@@ -127,6 +133,8 @@ class Puller:
             return
 
         async with self._slots:
+            if not self._layers.has(chain_id) and not self._store.has(descriptor.digest):
+                await self._bring_unpacked(fetcher, descriptor, chain_id, diff_id, progress)
             await self._bring(fetcher, descriptor, "layer", progress)
             await self.unpack(descriptor, chain_id, diff_id, progress)
         progress(ProgressEvent("Pull complete", short(descriptor.digest)))
@@ -144,6 +152,24 @@ class Puller:
                 tell(ProgressEvent("Extracting", short(descriptor.digest), descriptor.size, descriptor.size))
 
         await self._unpacking.run(chain_id, work, progress)
+
+    async def _bring_unpacked(
+        self, fetcher: Fetcher, descriptor: Descriptor, chain_id: str, diff_id: str, progress: Progress
+    ) -> None:
+        """Brings a blob and unpacks it in the same pass; or waits for whoever brings it already."""
+        name = short(descriptor.digest)
+
+        async def work(tell: Progress) -> None:
+            throttle = Throttle(tell, "Extracting", name, descriptor.size)
+            unpacking = self._layers.begin(descriptor.size, throttle.report)
+            try:
+                await fetcher.blob(descriptor, self._store, "layer", tell, unpacking)
+                await self._layers.adopt(unpacking, chain_id, diff_id)
+                tell(ProgressEvent("Extracting", name, descriptor.size, descriptor.size))
+            finally:
+                self._layers.leave(unpacking)
+
+        await self._blobs.run(descriptor.digest, work, progress)
 
     async def _bring(self, fetcher: Fetcher, descriptor: Descriptor, what: str, progress: Progress) -> None:
         if self._store.has(descriptor.digest):

@@ -21,7 +21,7 @@ from wherry.images.collector import Collector
 from wherry.images.committing import Pack, commit
 from wherry.images.config_document import chain_ids, parse_config_document
 from wherry.images.fetch import Fetcher
-from wherry.images.layers import LayerStore
+from wherry.images.layers import LayerStore, UnpackLimits
 from wherry.images.leases import Leases
 from wherry.images.manifest import CONFIG_MAX, Descriptor
 from wherry.images.model import (
@@ -92,6 +92,9 @@ class Images:
         self.mirrors = Mirrors(settings, self._mirror_table)
         own = ProxySettings(config.http_proxy, config.https_proxy, config.no_proxy)
         self._http = HttpClient(own.over(ProxySettings.from_environment()))
+        self._puller.allow(config.max_concurrent_downloads)
+        self._parallel_uploads = config.max_concurrent_uploads
+        self._layers.limits = UnpackLimits(config.max_layer_size, config.max_layer_entries)
 
     async def start(self) -> None:
         """Reads the record, makes good what a power cut took, and gives back what nobody needs."""
@@ -188,7 +191,7 @@ class Images:
 
     async def _pull(self, fetcher: Fetcher, wanted: Platform | None, progress: Progress) -> PullResult:
         reference = fetcher.reference
-        resolved = await resolve(fetcher, wanted)
+        resolved = await resolve(fetcher, wanted, self._store)
         progress(ProgressEvent(f"Pulling from {reference.path}", reference.digest or reference.tag or ""))
         manifest = resolved.manifest
         with self._leases.hold(manifest.config.digest, *(layer.digest for layer in manifest.layers)):
@@ -203,11 +206,14 @@ class Images:
         image_id = resolved.manifest.config.digest
         named = resolved.named
         before = self._catalogue.by_reference(reference)
-        self._store.write(resolved.answer.data)
-        row = _row(image_id, resolved.descriptor)
-        image = self._catalogue.add(row, [reference], [(reference.repository, named.digest)])
-        changed = before is None or before.id != image.id
-        self._note_settling()
+        changed = before is None or before.id != image_id
+        if before is not None and not changed and self._catalogue.knows(reference.repository, named.digest, image_id):
+            image = before  # all of it is on record: nothing is written
+        else:
+            self._store.write(resolved.answer.data)
+            row = _row(image_id, resolved.descriptor)
+            image = self._catalogue.add(row, [reference], [(reference.repository, named.digest)])
+            self._note_settling()
         progress(ProgressEvent(f"Digest: {named.digest}"))
         for name in dict.fromkeys(served.endpoint for served in fetcher.served):
             mirror = next(served.mirror for served in fetcher.served if served.endpoint == name)
@@ -273,7 +279,7 @@ class Images:
         _, digests = self._catalogue.references_of(image)
         with self._leases.hold(image.id, image.manifest.digest, *(layer.digest for layer in image.layers)):
             known_at = [digest.path for digest in digests if digest.domain == name.domain]
-            await pusher.push(image, name.tag or "latest", known_at, progress)
+            await pusher.push(image, name.tag or "latest", known_at, progress, self._parallel_uploads)
         if self._catalogue.get(image.id) is not None:
             self._catalogue.add_digest(image, name.repository, image.manifest.digest)
         self._events.publish("image", "push", name.familiar, {"name": name.familiar_repository})

@@ -7,6 +7,7 @@ what the database records, for other readers. Source: OCI image-spec ``image-lay
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -15,9 +16,9 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from wherry.aio import in_thread_to_the_end
+from wherry.aio import in_thread_to_the_end, to_the_end
 from wherry.errors import SystemFailure
 from wherry.images.manifest import OCI_INDEX, Descriptor, descriptor_json
 
@@ -26,12 +27,30 @@ PARTIAL_KEPT_SECONDS = 24 * 3600.0
 BLOB_MODE = 0o600
 
 
-class BlobWriter:
-    """Writes one blob into ``ingest/``, hashing on the way. Use ``BlobStore.writer``."""
+class Reader(Protocol):
+    """Somebody who reads the bytes of a file while it grows, and so knows its digest first."""
 
-    def __init__(self, path: Path, *, resume: bool = False) -> None:
+    def begin(self, source: Path) -> None:
+        """Starts at the beginning of a file."""
+
+    def advance(self, size: int) -> None:
+        """Says that the file has so many bytes now."""
+
+    async def digest(self) -> str | None:
+        """The digest of the whole file, ``None`` when reading failed before its end."""
+
+    async def leave(self) -> object:
+        """Ends it; the file may change now."""
+
+
+class BlobWriter:
+    """Writes one blob into ``ingest/``. Use ``BlobStore.writer``. It hashes on the way, unless a reader does."""
+
+    def __init__(self, path: Path, *, resume: bool = False, reader: Reader | None = None) -> None:
         self.path = path
         self.size = 0
+        self._reader = reader
+        self._found = ""
         self._hash = hashlib.sha256()
         self._pending: list[bytes] = []
         self._pending_size = 0
@@ -40,24 +59,52 @@ class BlobWriter:
 
     @property
     def digest(self) -> str:
-        """The digest of what has been written; call ``flush`` first."""
-        return f"sha256:{self._hash.hexdigest()}"
+        """The digest of what has been written, known after ``finish``."""
+        return self._found
+
+    async def finish(self) -> str:
+        """No more comes: the digest of all that has been written, which is on its way to the disk meanwhile."""
+        await self.flush()
+        if self._reader is None:
+            self._found = f"sha256:{self._hash.hexdigest()}"
+            return self._found
+        syncing = asyncio.ensure_future(in_thread_to_the_end(self.sync))
+        try:
+            found = await self._reader.digest()
+        finally:
+            await to_the_end(_ended(syncing))
+        if found is None:
+            await in_thread_to_the_end(self._read_back)
+            found = f"sha256:{self._hash.hexdigest()}"
+        self._found = found
+        return found
 
     async def take_up(self) -> None:
-        """Hashes what an earlier attempt left in the file and goes on behind it."""
-        await in_thread_to_the_end(self._read_back)
+        """Goes on behind what an earlier attempt left in the file."""
+        if self._reader is None:
+            await in_thread_to_the_end(self._read_back)
+            return
+        self.size = os.lseek(self._fd, 0, os.SEEK_END)
+        self._reader.begin(self.path)
+        self._reader.advance(self.size)
 
     def _read_back(self) -> None:
+        self._hash, self.size = hashlib.sha256(), 0
+        os.lseek(self._fd, 0, os.SEEK_SET)
         while piece := os.read(self._fd, WRITE_SIZE):
             self._hash.update(piece)
             self.size += len(piece)
 
     async def restart(self) -> None:
         """Throws away what has been written."""
+        if self._reader is not None:
+            await self._reader.leave()
         self._pending, self._pending_size, self.size = [], 0, 0
-        self._hash = hashlib.sha256()
+        self._hash, self._found = hashlib.sha256(), ""
         await in_thread_to_the_end(os.ftruncate, self._fd, 0)
         os.lseek(self._fd, 0, os.SEEK_SET)
+        if self._reader is not None:
+            self._reader.begin(self.path)
 
     async def write(self, piece: bytes) -> None:
         """Takes bytes; they reach the file in larger portions."""
@@ -72,10 +119,13 @@ class BlobWriter:
         pieces, self._pending, self._pending_size = self._pending, [], 0
         if pieces:
             await in_thread_to_the_end(self._write_out, pieces)
+        if pieces and self._reader is not None:
+            self._reader.advance(self.size)
 
     def _write_out(self, pieces: list[bytes]) -> None:
         for piece in pieces:
-            self._hash.update(piece)
+            if self._reader is None:
+                self._hash.update(piece)
             view = memoryview(piece)
             try:
                 while view:
@@ -85,7 +135,10 @@ class BlobWriter:
 
     def sync(self) -> None:
         """Waits until the bytes are on the disk."""
-        os.fdatasync(self._fd)
+        try:
+            os.fdatasync(self._fd)
+        except OSError as error:
+            raise SystemFailure(f"cannot write {self.path.parent}: {error.strerror}") from error
 
     def close(self) -> None:
         """Closes the file; it stays where it is."""
@@ -160,13 +213,14 @@ class BlobStore:
         """A writer for a blob whose digest is not known yet."""
         return BlobWriter(self._ingest / f"{secrets.token_hex(8)}.tmp")
 
-    def partial_writer(self, digest: str) -> BlobWriter:
+    def partial_writer(self, digest: str, reader: Reader | None = None) -> BlobWriter:
         """A writer for a blob of that digest, which goes on where an earlier one stopped; see ``take_up``."""
-        return BlobWriter(self._ingest / f"{digest.removeprefix('sha256:')}.part", resume=True)
+        return BlobWriter(self._ingest / f"{digest.removeprefix('sha256:')}.part", resume=True, reader=reader)
 
     async def commit(self, writer: BlobWriter) -> str:
         """Makes what was written a blob; returns its digest."""
-        await writer.flush()
+        if not writer.digest:
+            await writer.finish()
         await in_thread_to_the_end(self._settle, writer)
         return writer.digest
 
@@ -224,6 +278,13 @@ class BlobStore:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise SystemFailure(f"cannot write {path}: {error.strerror}") from error
+
+
+async def _ended(work: asyncio.Future[None]) -> None:
+    """Waits for work, whatever comes of it: what a flush tells here it tells again when the blob gets its name."""
+    await asyncio.wait([work])
+    if not work.cancelled():
+        work.exception()
 
 
 def _sync_directory(path: Path) -> None:

@@ -221,6 +221,10 @@ class RegistryClient:
             )
         return self._authenticators[base]
 
+    def backoff(self, attempt: int) -> float:
+        """Seconds to wait before an attempt that follows so many failed ones."""
+        return _backoff(attempt - 1)
+
     async def authorization(self, scope: str) -> tuple[tuple[str, str], ...]:
         """The header for a request that cannot be repeated, an upload; empty before any challenge was answered."""
         value = self._authenticator(self.base).header(scope)

@@ -133,6 +133,9 @@ def test_index_is_resolved_to_this_machines_platform(host: PrivateAgent, faulty:
     faulty.serve()
     name = f"{faulty.address}/multi"
     host.out("pull", name)
+    faulty.forget()
+    assert "Image is up to date" in host.out("pull", name)
+    assert [seen["path"] for seen in faulty.requests()] == ["/v2/multi/manifests/latest"]
     facts = json.loads(host.out("inspect", "--type=image", name))[0]
     own = {"x86_64": "amd64", "aarch64": "arm64"}[host.run("uname", "-m").stdout.decode().strip()]
     assert facts["Architecture"] == own
