@@ -29,6 +29,8 @@ int wherry_netns_sysctl(const char *path, const char *name, const char *value, s
 int wherry_overlay_mount(const char *target, const char *const *lower, size_t count, const char *upper,
                          const char *work, struct wherry_error *err);
 int wherry_unmount(const char *target, bool lazy, struct wherry_error *err);
+int wherry_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data,
+                 struct wherry_error *err);
 
 int wherry_paths_open_in_root(int root, const char *path, int flags, struct wherry_error *err);
 int wherry_file_read_fd(int fd, const char *name, size_t limit, char **text, size_t *length,
@@ -90,6 +92,7 @@ SOURCE = """
 #include "wherry/file.h"
 #include "wherry/kernel.h"
 #include "wherry/layer.h"
+#include "wherry/mount.h"
 #include "wherry/netns.h"
 #include "wherry/overlay.h"
 #include "wherry/pack.h"

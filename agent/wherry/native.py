@@ -415,6 +415,13 @@ def unmount(target: str | Path, *, lazy: bool = False) -> None:
     _check(lib.wherry_unmount(_path(target), lazy, error), error)
 
 
+def mount(source: str | Path, target: str | Path, kind: str, flags: int, data: str = "") -> None:
+    """One call of mount(2): ``kind`` is the file system, ``flags`` its MS_ flags, ``data`` that system's options."""
+    error = _error()
+    options = data.encode() if data else ffi.NULL
+    _check(lib.wherry_mount(_path(source), _path(target), kind.encode(), flags, options, error), error)
+
+
 def netns_create(path: str | Path) -> None:
     """Makes a network namespace with its loopback up, kept by a bind mount at ``path`` (which must not exist)."""
     error = _error()

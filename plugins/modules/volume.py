@@ -15,7 +15,7 @@ short_description: Volumes of a host
 description:
   - Declares a volume or its absence.
   - A volume that differs from what is declared is left alone, for making it anew loses its content, unless
-    O(recreate) allows that.
+    O(recreate) allows that. Only a volume of the driver V(loop) that shall be larger grows in place, in use or not.
   - The options have the names and meanings of community.docker.docker_volume.
 
 version_added: 0.1.0
@@ -51,12 +51,15 @@ options:
     default: present
   driver:
     description:
-      - The driver; V(local) is the only one.
+      - The driver.
+      - V(local) - a directory, or what is mounted there from elsewhere.
+      - V(loop) - a file system of a fixed size of its own, in a sparse file.
     type: str
     default: local
   driver_options:
     description:
-      - Options of the driver, such as C(type), C(device) and C(o) of a mount.
+      - Options of the driver, V(local) - C(type), C(device) and C(o) of a mount.
+      - V(loop) - C(size), which it needs, and C(fstype), C(ext4) or C(xfs).
     type: dict
   labels:
     description:
@@ -92,6 +95,13 @@ EXAMPLES = r"""
       type: tmpfs
       device: tmpfs
       o: size=64m
+
+- name: A volume of 10 GiB, that can be declared larger later and then grows
+  wherry.node.volume:
+    name: database
+    driver: loop
+    driver_options:
+      size: 10g
 
 - name: A volume that shall not be there
   wherry.node.volume:

@@ -1,8 +1,8 @@
 """Times many commands, some at a time, where it runs: ``python together.py WIDTH < commands.json``.
 
 A file of its own, standard library only, so that it can be started inside a lab host: entering the host is then paid
-once and not by what is measured. The input is a list of argument vectors; one that fails fails the whole. What is printed is
-the milliseconds for all.
+once and not by what is measured. The input is a list of argument vectors; one that fails fails the whole. What is
+printed is the milliseconds for all.
 """
 
 from __future__ import annotations

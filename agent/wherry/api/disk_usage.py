@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from wherry.aio import in_thread
 from wherry.api import container_inspect, image_json
 from wherry.api.http import JsonResponse, Request, Response
 from wherry.api.router import Router
 from wherry.api.volumes import volume_json
 from wherry.errors import InvalidParameter
-from wherry.volumes import local
 
 if TYPE_CHECKING:
     from wherry.agent import Agent
@@ -61,7 +59,7 @@ async def _containers(agent: Agent) -> list[dict[str, Any]]:
 
 async def _volumes(agent: Agent) -> list[dict[str, Any]]:
     volumes = agent.volumes.list()
-    sizes = await asyncio.gather(*(in_thread(local.size_of, volume) for volume in volumes))
+    sizes = await asyncio.gather(*(agent.volumes.size_of(volume) for volume in volumes))
     return [
         volume_json(volume) | {"UsageData": {"Size": size, "RefCount": len(agent.volumes.users(volume.name))}}
         for volume, size in zip(volumes, sizes, strict=True)

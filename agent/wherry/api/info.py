@@ -88,7 +88,7 @@ def _storage(agent: Agent) -> dict[str, Any]:
         "DriverStatus": [["Backing Filesystem", filesystem_of(agent.paths.data_root)], ["Supports d_type", "true"]],
         "DockerRootDir": str(agent.paths.data_root),
         "Plugins": {
-            "Volume": ["local"],
+            "Volume": list(agent.volumes.drivers),
             "Network": ["bridge", "host", "macvlan", "null"],
             "Authorization": None,
             "Log": sorted(OPTIONS),

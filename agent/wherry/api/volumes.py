@@ -45,8 +45,10 @@ async def list_volumes(agent: Agent, request: Request) -> Response:
 
 
 async def inspect(agent: Agent, request: Request) -> Response:
-    """One volume."""
-    return JsonResponse(volume_json(agent.volumes.find(request.params["name"])))
+    """One volume, with what its driver has to say."""
+    volume = agent.volumes.find(request.params["name"])
+    status = dict(await agent.volumes.status(volume))
+    return JsonResponse(volume_json(volume) | ({"Status": status} if status else {}))
 
 
 async def create(agent: Agent, request: Request) -> Response:

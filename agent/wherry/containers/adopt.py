@@ -133,6 +133,8 @@ class Adoption:
                 log.info("removing what is left of container %s", layout.container_id[:12])
                 await in_thread(rootfs.remove_directories, layout)
         await in_thread(_sweep_cgroups, paths.instance, known)
+        running = {container.id for container in self._registry if container.state.is_running}
+        await self._context.volumes.release_all_but(running)
 
     async def _start_demanded(self, cut_short: set[str]) -> None:
         """Starts what ``always``, ``unless-stopped`` and, where a run was cut short, ``on-failure`` ask for.

@@ -62,7 +62,7 @@ def parse_bind(text: str, volume_driver: str) -> MountPoint:
     if len(parts) > 3 or not all(parts):
         raise InvalidParameter(f"invalid volume specification: '{text}'")
     if len(parts) == 1:
-        return anonymous(parts[0])
+        return anonymous(parts[0], volume_driver)
     source, destination = parts[0], clean_destination(parts[1], text)
     mode = parts[2] if len(parts) == 3 else ""
     modes = _modes(mode, text)
@@ -84,17 +84,17 @@ def parse_bind(text: str, volume_driver: str) -> MountPoint:
         "volume",
         destination,
         name=source,
-        driver=volume_driver or "local",
+        driver=volume_driver,
         mode=mode or "z",
         rw="ro" not in modes,
         copy_up="nocopy" not in modes,
     )
 
 
-def anonymous(destination: str) -> MountPoint:
+def anonymous(destination: str, volume_driver: str) -> MountPoint:
     """A volume that goes with the container; its name is given when it is made."""
     return MountPoint(
-        "volume", clean_destination(destination, destination), driver="local", anonymous=True, copy_up=True
+        "volume", clean_destination(destination, destination), driver=volume_driver, anonymous=True, copy_up=True
     )
 
 
@@ -174,7 +174,7 @@ def _volume_mount(mount: MountSpec) -> MountPoint:
         "volume",
         "",
         name=mount.source,
-        driver=(options.driver if options else "") or "local",
+        driver=options.driver if options else "",
         mode="z",
         anonymous=not mount.source,
         copy_up=not (options and options.no_copy),
@@ -231,12 +231,12 @@ def parse_volumes_from(text: str) -> tuple[str, bool | None]:
     return reference, None if not colon else "ro" not in mode.split(",")
 
 
-def image_volumes(paths: Iterable[str], taken: Mapping[str, MountPoint]) -> list[MountPoint]:
+def image_volumes(paths: Iterable[str], volume_driver: str, taken: Mapping[str, MountPoint]) -> list[MountPoint]:
     """Anonymous volumes for ``VOLUME`` paths that nothing else is mounted on.
 
     The path is cleaned as if the image's root were all there is: ``/../../etc`` is ``/etc`` of the container.
     """
-    points = (anonymous(path if path.startswith("/") else f"/{path}") for path in paths)
+    points = (anonymous(path if path.startswith("/") else f"/{path}", volume_driver) for path in paths)
     return [point for point in points if point.destination not in taken]
 
 

@@ -28,7 +28,8 @@ async def resolve(context: Context, config: ContainerConfig, host_config: HostCo
     """
     points = _taken_over(context, host_config)
     points.update(mount_requests.parse_all(host_config))
-    points.update((point.destination, point) for point in mount_requests.image_volumes(config.volumes, points))
+    own = mount_requests.image_volumes(config.volumes, host_config.volume_driver, points)
+    points.update((point.destination, point) for point in own)
     await in_thread(_check_sources, tuple(points.values()))
     created: list[MountPoint] = []
     try:
@@ -76,7 +77,7 @@ async def _with_volume(context: Context, point: MountPoint, host_config: HostCon
             anonymous=point.anonymous,
         )
     )
-    return replace(point, name=volume.name, source=str(volume.mountpoint))
+    return replace(point, name=volume.name, driver=volume.driver, source=str(volume.mountpoint))
 
 
 async def mount_volumes(context: Context, container: Container) -> tuple[MountPoint, ...]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from wherry.engine.documents.volume import VolumeDocument
 from wherry.engine.model import Action, Run, Step, nothing
 from wherry.engine.world import World
 from wherry.errors import Conflict, InvalidParameter
-from wherry.volumes import local
-from wherry.volumes.model import LOCAL_DRIVER, Volume, VolumeSpec
+from wherry.volumes.loop import DEFAULT_KIND, parse_size
+from wherry.volumes.model import LOCAL_DRIVER, LOOP_DRIVER, Volume, VolumeSpec
 
 KIND = VolumeDocument.kind
 
@@ -19,12 +20,14 @@ async def plan(document: VolumeDocument, world: World) -> list[Step]:
     existing = world.volume(document.name)
     if document.state == "absent":
         return [_absent(document, world, existing)]
-    _check_driver(document)
     if existing is None:
+        world.nouns.volumes.check(_spec(document))
         after = {"state": "present", **_declared(document)}
         action = Action(KIND, document.name, "create", "there is no such volume", {"state": "absent"}, after)
         return [Step(action, _create(document, world))]
-    changed = _differences(document, existing)
+    changed = _differences(document, existing, world)
+    if changed:
+        world.nouns.volumes.check(_spec(document))
     if document.recreate == "always" or (changed and document.recreate == "options-changed"):
         _check_unused(document, world)
         before = {option: values[0] for option, values in changed.items()}
@@ -32,6 +35,10 @@ async def plan(document: VolumeDocument, world: World) -> list[Step]:
         reason = f"{', '.join(changed)} changed" if changed else "recreate is always"
         action = Action(KIND, document.name, "recreate", reason, before, after)
         return [Step(action, _recreate(document, world))]
+    if _only_grows(document, existing, changed):
+        before, after = changed["driver_options"]
+        action = Action(KIND, document.name, "update", "the volume grows in place", before, after)
+        return [Step(action, _grow(document, world))]
     if changed:
         kept = f"{', '.join(changed)} differs and recreate is never: a volume keeps its content"
         return [nothing(KIND, document.name, kept)]
@@ -48,13 +55,6 @@ def _absent(document: VolumeDocument, world: World, existing: Volume | None) -> 
 
     before, after = {"state": "present"}, {"state": "absent"}
     return Step(Action(KIND, document.name, "remove", "it shall be absent", before, after), remove)
-
-
-def _check_driver(document: VolumeDocument) -> None:
-    if document.driver not in {None, LOCAL_DRIVER}:
-        allowed = f"{LOCAL_DRIVER} is the only one"
-        raise InvalidParameter("no such volume driver", field="driver", value=document.driver, allowed=allowed)
-    local.check_options(document.driver_options or {})
 
 
 def _check_unused(document: VolumeDocument, world: World) -> None:
@@ -88,14 +88,42 @@ def _recreate(document: VolumeDocument, world: World) -> Run:
     return recreate
 
 
+def _only_grows(document: VolumeDocument, existing: Volume, changed: Mapping[str, Any]) -> bool:
+    """Whether another size of a loop volume is all that differs; InvalidParameter when it would have to shrink."""
+    if existing.driver != LOOP_DRIVER or set(changed) != {"driver_options"}:
+        return False
+    now, wanted = existing.options, document.driver_options or {}
+    if now.get("fstype", DEFAULT_KIND) != wanted.get("fstype", DEFAULT_KIND):
+        return False
+    if parse_size(wanted["size"]) < parse_size(now["size"]):
+        raise InvalidParameter(
+            "a volume cannot be made smaller",
+            field="driver_options.size",
+            value=wanted["size"],
+            allowed=f"at least {now['size']}, or recreate=options-changed, which loses the content",
+        )
+    return True
+
+
+def _grow(document: VolumeDocument, world: World) -> Run:
+    async def grow() -> None:
+        await world.nouns.volumes.grow(document.name, document.driver_options or {})
+
+    return grow
+
+
 def _declared(document: VolumeDocument) -> dict[str, Any]:
     options = {"driver": document.driver, "driver_options": document.driver_options, "labels": document.labels}
     return {option: value for option, value in options.items() if value is not None}
 
 
-def _differences(document: VolumeDocument, volume: Volume) -> dict[str, tuple[Any, Any]]:
-    """Before and after of the options that differ; labels that nobody declared are left alone."""
+def _differences(document: VolumeDocument, volume: Volume, world: World) -> dict[str, tuple[Any, Any]]:
+    """Before and after of the options that differ in effect; labels that nobody declared are left alone."""
     labels = {name: volume.labels.get(name) for name in document.labels or {}}
     current = {"driver": volume.driver, "driver_options": dict(volume.options), "labels": labels}
     wanted = _declared(document)
-    return {option: (current[option], value) for option, value in wanted.items() if current[option] != value}
+    changed = {option: (current[option], value) for option, value in wanted.items() if current[option] != value}
+    # The spelling of another driver's options says nothing about this one's.
+    if "driver" not in changed and not world.nouns.volumes.differ(volume, document.driver_options or volume.options):
+        changed.pop("driver_options", None)
+    return changed

@@ -62,6 +62,11 @@ class VolumesTable:
         rows = self._database.execute("SELECT user_id FROM volume_users WHERE volume = ? ORDER BY rowid", (name,))
         return [row["user_id"] for row in rows]
 
+    def all_users(self) -> list[tuple[str, str]]:
+        """Every volume that somebody has mounted, with who that is."""
+        rows = self._database.execute("SELECT volume, user_id FROM volume_users ORDER BY rowid")
+        return [(row["volume"], row["user_id"]) for row in rows]
+
     def add_user(self, name: str, user_id: str) -> None:
         """Records that somebody is about to mount the volume."""
         self._database.change("INSERT OR IGNORE INTO volume_users (volume, user_id) VALUES (?, ?)", (name, user_id))

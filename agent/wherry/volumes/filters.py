@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from wherry.errors import InvalidParameter
-from wherry.volumes.model import LOCAL_SCOPE, Volume
+from wherry.volumes.model import LOCAL_DRIVER, LOCAL_SCOPE, Volume
 
 Filters = Mapping[str, Sequence[str]]
 
@@ -27,8 +27,13 @@ def matches(volume: Volume, filters: Filters, *, in_use: bool) -> bool:
 
 
 def prunes(volume: Volume, filters: Filters, *, named_too: bool) -> bool:
-    """Whether a prune with these filters takes the volume, if it is unused."""
+    """Whether a prune with these filters takes the volume, if it is unused.
+
+    As in Docker never one of the driver local with options: what it shows lies elsewhere, and is somebody's.
+    """
     _check(filters, PRUNE_FILTERS)
+    if volume.driver == LOCAL_DRIVER and volume.options:
+        return False
     everything = named_too or any(_flag("all", value) for value in filters.get("all", ()))
     return (everything or volume.anonymous) and _labels_match(volume, filters)
 

@@ -1,115 +1,129 @@
-"""The local driver: directories below ``data-root/volumes``, and mounts onto them. All calls block."""
+"""The driver ``local``: directories below ``data-root/volumes``, and mounts onto them."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
+import ipaddress
+import re
+import socket
 from collections.abc import Mapping
-from pathlib import Path
 
-from wherry.errors import InvalidParameter, SystemFailure, Unsupported
+from wherry import native
+from wherry.errors import InvalidParameter, SystemFailure
+from wherry.volumes import directory, mounts
 from wherry.volumes.model import Volume
 
-DATA = "_data"
-REMOVING_PREFIX = ".removing-"
-_ENTRY_MODE, _DATA_MODE = 0o701, 0o755
-_MOUNT_KEYS = ("type", "o", "device")
-_MOUNT_SECONDS = 60
+_KNOWN = ("type", "o", "device", "size")
+_NEEDS = {"device": ("type",), "type": ("device",), "o": ("device", "type")}
+_NETWORK_TYPES = frozenset({"nfs", "nfs4", "cifs"})
+_ADDRESS = re.compile(r"(?:^|,)addr=([^,]*)")
+_PASSWORD = re.compile(r"(^|,)((?:password|pass)=)[^,]*")
 
 
-def check_options(options: Mapping[str, str]) -> None:
-    """Refuses options that the driver does not know, and mounts that lack a part."""
-    for name in options:
-        if name == "size":
-            raise Unsupported('not supported: volume option "size"; a tmpfs volume takes o=size=…')
-        if name not in _MOUNT_KEYS:
-            raise InvalidParameter(f'invalid option: "{name}"', allowed=f"one of {', '.join(_MOUNT_KEYS)}")
-    if options:
-        for name in ("type", "device"):
-            if not options.get(name) and not (name == "type" and "bind" in options.get("o", "").split(",")):
-                raise InvalidParameter(f'missing required option: "{name}"')
+class LocalDriver:
+    """A directory; with ``type``, ``device`` and ``o`` what mount(2) puts there while containers use it."""
 
+    def check_options(self, options: Mapping[str, str]) -> None:
+        """Refuses options that the driver does not know, mounts that lack a part, and quotas."""
+        for name in options:
+            if name not in _KNOWN:
+                raise InvalidParameter(f'invalid option: "{name}"', allowed=f"one of {', '.join(_KNOWN[:3])}")
+        if "size" in options:
+            raise InvalidParameter(
+                "quota size requested but no quota support", allowed='volumes of the driver "loop" have a size'
+            )
+        for name, needed in _NEEDS.items():
+            for other in needed:
+                if name in options and other not in options:
+                    raise InvalidParameter(f'missing required option: "{other}"')
+        if options and not options["device"]:
+            raise InvalidParameter("missing device in volume options")
+        if mounts.parse(options.get("o", "")).is_bind and not options["device"].startswith("/"):
+            raise InvalidParameter("must be an absolute path", field="device", value=options["device"])
 
-def make_directory(volume: Volume) -> None:
-    """The volume's directory; harmless when it is there."""
-    data = Path(volume.mountpoint)
-    try:
-        data.parent.mkdir(mode=_ENTRY_MODE, exist_ok=True)
-        data.mkdir(exist_ok=True)
-        # After the fact, because mkdir's mode is cut by the umask.
-        data.parent.chmod(_ENTRY_MODE)
-        data.chmod(_DATA_MODE)
-    except OSError as error:
-        raise SystemFailure(f"cannot make volume {volume.name}: {error.filename}: {error.strerror}") from error
+    def canonical(self, options: Mapping[str, str]) -> Mapping[str, str]:
+        """As they are: what they mean is the file system's affair."""
+        return options
 
+    def make(self, volume: Volume) -> None:
+        """Its directory."""
+        directory.make(volume)
 
-def remove_directory(volume: Volume) -> None:
-    """Takes the volume's directory away: first out of sight by a rename, then its content."""
-    unmount(volume)
-    entry = Path(volume.mountpoint).parent
-    doomed = entry.parent / f"{REMOVING_PREFIX}{volume.name}"
-    try:
-        if entry.exists():
-            if doomed.exists():
-                shutil.rmtree(doomed)
-            entry.rename(doomed)
-        if doomed.exists():
-            shutil.rmtree(doomed)
-    except OSError as error:
-        raise SystemFailure(f"cannot remove volume {volume.name}: {error.filename}: {error.strerror}") from error
+    def remove(self, volume: Volume) -> None:
+        """Its directory with all that is in it; what was mounted there is not touched."""
+        directory.remove(volume)
 
+    def mount(self, volume: Volume) -> None:
+        """Mounts what the options say, unless it is mounted already."""
+        directory.restore(volume)
+        if not volume.options or mounts.is_mounted(volume.mountpoint):
+            return
+        kind, device, options = volume.options["type"], volume.options["device"], volume.options.get("o", "")
+        try:
+            if kind in _NETWORK_TYPES:
+                options = _with_address(device, options)
+            _mount(device, volume.mountpoint, kind, mounts.parse(options))
+        except SystemFailure as error:
+            raise SystemFailure(
+                f"error while mounting volume '{volume.mountpoint}': failed to mount local volume: {error}"
+            ) from error
 
-def is_mounted(volume: Volume) -> bool:
-    """Whether something is mounted on the volume's directory."""
-    return str(Path(volume.mountpoint)) in _mount_points()
-
-
-def mount(volume: Volume) -> None:
-    """Mounts what the options say, unless it is mounted already (mount(8) knows the helpers, as for nfs)."""
-    if is_mounted(volume):
-        return
-    options = volume.options
-    command = ["mount"]
-    kind = options.get("type", "")
-    if kind and kind != "none" and "bind" not in options.get("o", "").split(","):
-        command += ["-t", kind]
-    if options.get("o"):
-        command += ["-o", options["o"]]
-    _run([*command, "--", options["device"], volume.mountpoint], volume, "mount")
-
-
-def unmount(volume: Volume) -> None:
-    """Takes the mount away; harmless when there is none."""
-    if is_mounted(volume):
-        _run(["umount", "--", volume.mountpoint], volume, "unmount")
-
-
-def size_of(volume: Volume) -> int:
-    """Bytes on disk below the volume's directory."""
-    total = 0
-    for directory, _names, files in os.walk(volume.mountpoint):
-        for name in files:
+    def unmount(self, volume: Volume) -> None:
+        """Takes the mount away."""
+        if volume.options and mounts.is_mounted(volume.mountpoint):
             try:
-                total += (Path(directory) / name).lstat().st_blocks * 512
-            except OSError:
-                continue  # gone in the meantime
-    return total
+                native.unmount(volume.mountpoint)
+            except native.NativeError as error:
+                raise SystemFailure(
+                    f"error while unmounting volume '{volume.mountpoint}': {mounts.said(error)}"
+                ) from error
+
+    def grow(self, volume: Volume, before: Volume) -> None:
+        """There is nothing to grow."""
+        raise InvalidParameter('a volume of the driver "local" has no size', field="size")
+
+    def size_of(self, volume: Volume) -> int:
+        """What is in the directory; nothing where the content lies elsewhere."""
+        return 0 if volume.options else directory.size_of(volume.mountpoint)
+
+    def status(self, volume: Volume) -> Mapping[str, object]:
+        """Nothing beside what everybody sees."""
+        return {}
 
 
-def _run(command: list[str], volume: Volume, verb: str) -> None:
+def _mount(device: str, target: str, kind: str, options: mounts.Options) -> None:
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_MOUNT_SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise SystemFailure(f"error while {verb}ing volume '{volume.mountpoint}': {error}") from error
-    if done.returncode:
-        words = " ".join(done.stderr.decode("utf-8", "replace").split())
-        raise SystemFailure(
-            f"error while {verb}ing volume '{volume.mountpoint}': failed to {verb} local volume: {words}"
-        )
+        mounts.mount(device, target, kind, options)
+    except native.NativeError as error:
+        shown = f"mount {device}:{target}"
+        shown += f", flags: {options.flags:#x}" if options.flags else ""
+        data = _PASSWORD.sub(r"\1\2********", options.data)
+        shown += f", data: {data}" if data else ""
+        hint = ""
+        if mounts.lacks_file_system(error, kind):
+            hint = f' (this kernel has no file system "{kind}", and no module of that name could be loaded)'
+        raise SystemFailure(f"{shown}: {mounts.said(error)}{hint}") from error
 
 
-def _mount_points() -> set[str]:
-    """Every mount point that this process sees (proc(5), mountinfo; spaces and the like are octal there)."""
-    lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
-    return {os.fsdecode(line.split(b" ")[4].decode("unicode_escape").encode("latin-1")) for line in lines}
+def _with_address(device: str, options: str) -> str:
+    """The options with ``addr=`` as a number: the kernel resolves no names (nfs(5)).
+
+    An address that nobody gave is that of the device's host (``host:/path``, ``//host/share``).
+    """
+    found = _ADDRESS.search(options)
+    if found:
+        start, end = found.span(1)
+        return options[:start] + _resolved(found[1]) + options[end:]
+    share = device.startswith("//")
+    host = device[2:].partition("/")[0] if share else device.rpartition(":/")[0].strip("[]")
+    return ",".join(filter(None, (options, f"addr={_resolved(host)}" if host else "")))
+
+
+def _resolved(host: str) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        pass
+    try:
+        return str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+    except (OSError, UnicodeError) as error:
+        raise SystemFailure(f"error resolving passed in network volume address: {host}: {error}") from error

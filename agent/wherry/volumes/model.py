@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 ANONYMOUS_LABEL = "com.docker.volume.anonymous"
 LOCAL_DRIVER = "local"
+LOOP_DRIVER = "loop"
 LOCAL_SCOPE = "local"
 
 
@@ -36,8 +37,3 @@ class Volume:
     def anonymous(self) -> bool:
         """Whether it was made for one container and never named."""
         return ANONYMOUS_LABEL in self.labels
-
-    @property
-    def needs_mount(self) -> bool:
-        """Whether its content comes from a mount (tmpfs, bind, nfs, …) and not from the directory itself."""
-        return bool(self.options)

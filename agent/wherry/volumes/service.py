@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from wherry.aio import in_thread
+from wherry.aio import in_thread, in_thread_to_the_end
 from wherry.errors import Conflict, InvalidParameter, NotFound, WherryError
 from wherry.events import Events
 from wherry.ids import new_id
 from wherry.paths import Paths
 from wherry.state.database import Database
 from wherry.state.volumes import Phase, VolumesTable
-from wherry.volumes import local
+from wherry.volumes import directory, loop_device
+from wherry.volumes.driver import Driver
 from wherry.volumes.filters import Filters, matches, prunes
-from wherry.volumes.model import ANONYMOUS_LABEL, LOCAL_DRIVER, Volume, VolumeSpec
+from wherry.volumes.local import LocalDriver
+from wherry.volumes.loop import LoopDriver
+from wherry.volumes.model import ANONYMOUS_LABEL, LOCAL_DRIVER, LOOP_DRIVER, Volume, VolumeSpec
+
+log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*")
-_LARGEST_NAME = 255 - len(local.REMOVING_PREFIX)
+_LARGEST_NAME = 255 - len(directory.REMOVING_PREFIX)
 _NO_FILTERS: Filters = {}
 
 
@@ -42,51 +48,109 @@ class Volumes:
 
     def __init__(self, paths: Paths, database: Database, events: Events) -> None:
         self._directory = paths.volumes
+        self._drivers: Mapping[str, Driver] = {LOCAL_DRIVER: LocalDriver(), LOOP_DRIVER: LoopDriver(paths.instance)}
         self._table = VolumesTable(database)
         self._events = events
         self._volumes: dict[str, Volume] = {}
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.in_use: Callable[[str], Sequence[str]] = self._table.users
 
+    @property
+    def drivers(self) -> tuple[str, ...]:
+        """Names of the drivers."""
+        return tuple(self._drivers)
+
     async def start(self) -> None:
-        """Undoes what a crash cut short."""
+        """Undoes what a crash cut short: volumes half made or half removed, and loop devices without a mount."""
         for volume, phase in self._table.all():
             if phase is not Phase.SETTLED:
-                await in_thread(local.remove_directory, volume)
+                await in_thread(self._undo, volume)
                 self._table.delete(volume.name)
                 continue
             self._volumes[volume.name] = volume
+        for device in await in_thread(loop_device.give_back_below, self._directory):
+            log.info("%s belongs to no mounted volume and is given back when its last user leaves", device)
 
     async def stop(self) -> None:
         """Lets go; volumes stay mounted for the containers that run on."""
 
+    def driver_of(self, volume: Volume) -> Driver:
+        """The driver that made the volume."""
+        return self._drivers[volume.driver]
+
+    def check(self, spec: VolumeSpec) -> None:
+        """Whether a volume could be made as asked for; raises what ``create`` would, as far as that can be known."""
+        driver = self._drivers.get(spec.driver or LOCAL_DRIVER)
+        if driver is None:
+            raise NotFound(
+                f'create {spec.name}: error looking up volume plugin {spec.driver}: plugin "{spec.driver}" not found'
+            )
+        driver.check_options(spec.options)
+
     async def create(self, spec: VolumeSpec) -> Volume:
         """A volume of that name: the one that exists when it is the same, else a new one."""
-        if spec.driver not in {"", LOCAL_DRIVER}:
-            raise NotFound(f'error looking up volume plugin {spec.driver}: plugin "{spec.driver}" not found')
-        local.check_options(spec.options)
         name = spec.name or new_id()
         async with self._locks[name]:
             known = self._volumes.get(name)
-            return await self._create(name, spec) if known is None else _same(known, spec)
+            return await self._create(name, spec) if known is None else self._same(known, spec)
 
     async def _create(self, name: str, spec: VolumeSpec) -> Volume:
         _check_name(name)
+        self.check(replace(spec, name=name))
         labels = dict(spec.labels)
         if spec.anonymous or not spec.name:
             labels.setdefault(ANONYMOUS_LABEL, "")
-        mountpoint = str(self._directory / name / local.DATA)
-        volume = Volume(name, mountpoint, _now(), options=dict(spec.options), labels=labels)
+        mountpoint = str(self._directory / name / directory.DATA)
+        driver = spec.driver or LOCAL_DRIVER
+        volume = Volume(name, mountpoint, _now(), driver=driver, options=dict(spec.options), labels=labels)
         self._table.save(volume, Phase.MAKING)
         try:
-            await in_thread(local.make_directory, volume)
-        except WherryError:
+            await in_thread_to_the_end(self.driver_of(volume).make, volume)
+        except BaseException:
+            await in_thread(self._undo, volume)
             self._table.delete(name)
             raise
         self._table.save(volume, Phase.SETTLED)
         self._volumes[name] = volume
         self._tell("create", volume)
         return volume
+
+    def _same(self, known: Volume, spec: VolumeSpec) -> Volume:
+        """The volume that exists, if what is asked for is no other: options count when given, labels never."""
+        if spec.driver not in ("", known.driver):
+            raise Conflict(f"create {known.name}: volume name must be unique: it exists with the driver {known.driver}")
+        if spec.options and self.differ(known, spec.options):
+            raise Conflict(
+                f"a volume named {known.name} already exists with other options. Choose a different volume name",
+                field="DriverOpts",
+                value=_shown(spec.options),
+                allowed=_shown(known.options) or "none",
+            )
+        return known
+
+    def differ(self, volume: Volume, options: Mapping[str, str]) -> bool:
+        """Whether options mean something else than those that the volume was made with."""
+        driver = self.driver_of(volume)
+        return dict(driver.canonical(options)) != dict(driver.canonical(volume.options))
+
+    async def grow(self, name: str, options: Mapping[str, str]) -> Volume:
+        """Makes a volume larger in place, in use or not, to what its options now say."""
+        async with self._locks[name]:
+            before = self.find(name)
+            driver = self.driver_of(before)
+            driver.check_options(options)
+            after = replace(before, options=dict(options))
+            # The record follows the act: after a crash in between it can be asked for again, and is done then.
+            await in_thread_to_the_end(driver.grow, after, before)
+            self._table.save(after, Phase.SETTLED)
+            self._volumes[name] = after
+        self._tell("update", after)
+        return after
+
+    def _undo(self, volume: Volume) -> None:
+        driver = self.driver_of(volume)
+        driver.unmount(volume)
+        driver.remove(volume)
 
     def find(self, name: str) -> Volume:
         """The volume of that name; NotFound otherwise."""
@@ -117,9 +181,12 @@ class Volumes:
         users = self.users(name)
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
+        driver = self.driver_of(volume)
+        # What cannot be let go of, because a process of the host is in it, stays as it is.
+        await in_thread_to_the_end(driver.unmount, volume)
         self._table.save(volume, Phase.REMOVING)
         self._volumes.pop(name)
-        await in_thread(local.remove_directory, volume)
+        await in_thread_to_the_end(driver.remove, volume)
         self._table.delete(name)
         self._tell("destroy", volume)
 
@@ -128,8 +195,12 @@ class Volumes:
         names, reclaimed = [], 0
         for volume in tuple(self._volumes.values()):
             if prunes(volume, filters, named_too=named_too) and not self.users(volume.name):
-                size = 0 if volume.needs_mount else await in_thread(local.size_of, volume)
-                await self.remove(volume.name)
+                size = await self.size_of(volume)
+                try:
+                    await self.remove(volume.name)
+                except WherryError as error:
+                    log.warning("prune: volume %s: %s", volume.name, error)
+                    continue
                 names.append(volume.name)
                 reclaimed += size
         self._events.publish("volume", "prune", "", {"reclaimed": str(reclaimed)})
@@ -141,10 +212,9 @@ class Volumes:
             volume = self.find(name)
             self._table.add_user(name, user_id)
             try:
-                # A directory that somebody took away under us is made anew, as Docker does.
-                await in_thread(local.make_directory if not volume.needs_mount else local.mount, volume)
-            except WherryError:
-                self._table.delete_user(name, user_id)
+                await in_thread_to_the_end(self.driver_of(volume).mount, volume)
+            except BaseException:
+                await self._release(volume, user_id)
                 raise
         self._tell("mount", volume, {"container": user_id})
         return Path(volume.mountpoint)
@@ -155,25 +225,31 @@ class Volumes:
             volume = self._volumes.get(name)
             if volume is None or user_id not in self._table.users(name):
                 return
-            if volume.needs_mount and self._table.users(name) == [user_id]:
-                await in_thread(local.unmount, volume)
-            self._table.delete_user(name, user_id)
+            await self._release(volume, user_id)
         self._tell("unmount", volume, {"container": user_id})
+
+    async def _release(self, volume: Volume, user_id: str) -> None:
+        if self._table.users(volume.name) == [user_id]:
+            await in_thread_to_the_end(self.driver_of(volume).unmount, volume)
+        self._table.delete_user(volume.name, user_id)
+
+    async def release_all_but(self, users: Collection[str]) -> None:
+        """Takes volumes back from holders that are not among ``users``: a crash can come between any two steps."""
+        for name, user_id in self._table.all_users():
+            if user_id not in users:
+                log.info("volume %s is taken back from %s", name, user_id[:12])
+                await self.unmount(name, user_id)
+
+    async def size_of(self, volume: Volume) -> int:
+        """Bytes that the volume takes on the host's disk."""
+        return await in_thread(self.driver_of(volume).size_of, volume)
+
+    async def status(self, volume: Volume) -> Mapping[str, object]:
+        """What the driver has to say of the volume's state."""
+        return await in_thread(self.driver_of(volume).status, volume)
 
     def _tell(self, action: str, volume: Volume, more: Mapping[str, str] | None = None) -> None:
         self._events.publish("volume", action, volume.name, {"driver": volume.driver, **(more or {})})
-
-
-def _same(known: Volume, spec: VolumeSpec) -> Volume:
-    """The volume that exists, if what is asked for is no other: options count when given, labels never."""
-    if spec.options and dict(spec.options) != dict(known.options):
-        raise Conflict(
-            f"a volume named {known.name} already exists with other options. Choose a different volume name",
-            field="DriverOpts",
-            value=_shown(spec.options),
-            allowed=_shown(known.options) or "none",
-        )
-    return known
 
 
 def _check_name(name: str) -> None:

@@ -226,9 +226,19 @@ class PrivateAgent:
         left = [f"mount {line.split()[4]}" for line in mounts if str(self.place) in line.split()[4]]
         cables = self.run("ip", "-o", "link", "show", "type", "veth").stdout.decode().splitlines()
         left += [f"link {line.split()[1]}" for line in cables]
+        left += [f"loop device {device}" for device in self.loop_devices()]
         for directory in (self.data_root / "containers", self.exec_root / "containers", self.exec_root / "netns"):
             left += [str(entry) for entry in directory.iterdir()]
         return left
+
+    def loop_devices(self) -> list[str]:
+        """Loop devices that show a file of this place; the machine has others, which are nobody's affair here."""
+        found = []
+        for entry in Path("/sys/block").glob("loop*/loop/backing_file"):
+            with contextlib.suppress(OSError):  # given back at this moment
+                if entry.read_text().startswith(f"{self.place}/"):
+                    found.append(entry.parent.parent.name)
+        return found
 
     def _kill_processes(self) -> list[str]:
         """Kills what runs with this place in its command line or cgroup; says what that was."""

@@ -92,5 +92,5 @@ def test_mount_that_cannot_be_is_refused(mount: MountSpec) -> None:
 
 
 def test_volume_paths_of_an_image_stay_in_its_root() -> None:
-    points = image_volumes(["/../../../etc", "data", "/taken"], {"/taken": replace(parse_bind("/a:/taken", ""))})
+    points = image_volumes(["/../../../etc", "data", "/taken"], "", {"/taken": replace(parse_bind("/a:/taken", ""))})
     assert [point.destination for point in points] == ["/etc", "/data"]

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from wherry.errors import Conflict, InvalidParameter, NotFound, Unsupported
+from wherry.errors import Conflict, InvalidParameter, NotFound
 from wherry.events import Events
 from wherry.paths import Paths
 from wherry.state.database import Database
 from wherry.state.volumes import Phase, VolumesTable
+from wherry.volumes.loop import parse_size
 from wherry.volumes.model import Volume, VolumeSpec
 from wherry.volumes.service import Volumes
 
@@ -80,7 +81,9 @@ async def test_the_words_for_a_bad_name_are_dockers(volumes: Volumes) -> None:
 @pytest.mark.parametrize(
     ("options", "kind", "words"),
     [
-        ({"size": "10G"}, Unsupported, 'volume option "size"'),
+        ({"size": "10G"}, InvalidParameter, "quota size requested but no quota support"),
+        ({"type": "none", "o": "bind", "device": "relative"}, InvalidParameter, "device.*absolute path"),
+        ({"o": "bind", "device": "/srv"}, InvalidParameter, 'missing required option: "type"'),
         ({"colour": "red"}, InvalidParameter, 'invalid option: "colour"'),
         ({"type": "nfs", "o": "addr=192.0.2.1"}, InvalidParameter, 'missing required option: "device"'),
         ({"device": "tmpfs"}, InvalidParameter, 'missing required option: "type"'),
@@ -92,6 +95,58 @@ async def test_bad_options_are_refused_by_name(
     with pytest.raises(kind, match=words):
         await volumes.create(VolumeSpec("data", options=options))
     assert volumes.list() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({}, 'missing required option: "size"'),
+        ({"size": "1g", "mkfs": "-m 5"}, 'invalid option: "mkfs"; one of size, fstype'),
+        ({"size": "huge"}, 'size: "huge": is not a size'),
+        ({"size": "1m"}, 'size: "1m": is no size for a volume; ext4 takes 16m to 1024t'),
+        ({"size": "200m", "fstype": "xfs"}, "xfs takes 300m"),
+        ({"size": "-1"}, "is not a size"),
+        ({"size": "1g", "fstype": "vfat"}, 'fstype: "vfat": is no file system for a volume; one of ext4, xfs'),
+    ],
+)
+async def test_bad_options_of_loop_volumes_are_refused_by_name(
+    volumes: Volumes, options: dict[str, str], words: str
+) -> None:
+    with pytest.raises(InvalidParameter) as refused:
+        await volumes.create(VolumeSpec("data", "loop", options=options))
+    assert words in str(refused.value)
+    assert volumes.list() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("1g", 1 << 30), ("1024MiB", 1 << 30), ("1.5 gb", 3 << 29), ("33554433", 33558528), ("16384K", 1 << 24)],
+)
+def test_sizes_are_bytes_in_whole_blocks(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+async def test_one_name_has_one_driver(volumes: Volumes) -> None:
+    await volumes.create(VolumeSpec("data"))
+    for driver in ("loop", "convoy"):
+        with pytest.raises(Conflict, match="create data: volume name must be unique"):
+            await volumes.create(VolumeSpec("data", driver, options={"size": "1g"}))
+
+
+async def test_what_a_container_made_of_its_volume_stays_at_the_next_mount(volumes: Volumes) -> None:
+    await volumes.create(VolumeSpec("data"))
+    path = await volumes.mount("data", "c1")
+    path.chmod(0o700)
+    await volumes.unmount("data", "c1")
+    await volumes.mount("data", "c1")
+    assert path.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_prune_leaves_volumes_whose_content_lies_elsewhere(volumes: Volumes) -> None:
+    await volumes.create(VolumeSpec("share", options={"type": "nfs", "device": ":/srv", "o": "addr=192.0.2.1"}))
+    pruned = await volumes.prune({"all": ["true"]})
+    assert pruned.names == ()
+    assert [volume.name for volume in volumes.list()] == ["share"]
 
 
 async def test_another_driver_is_refused_by_name(volumes: Volumes) -> None:
