@@ -64,10 +64,13 @@ int wherry_runtime_pause(const char *root, const char *id, bool paused, struct w
 int wherry_runtime_update(const char *root, const char *id, struct json_object *resources,
                           char warning[WHERRY_WARNING_MAX], struct wherry_error *err);
 
-/* Starts one more process in a running container. `object` is an OCI process object, completed by the caller. */
+/* Starts one more process in a running container. `object` is an OCI process object, completed by the caller;
+ * `configuration` the container's own where the caller has read it, or NULL. */
 int wherry_runtime_exec(const struct wherry_launch_options *options, const char *id, struct json_object *object,
-                        struct wherry_launch_result *result, struct wherry_error *err);
+                        struct json_object *configuration, struct wherry_launch_result *result,
+                        struct wherry_error *err);
 
-/* The OCI process object of the container's own configuration, for exec without --process. The caller puts the
- * reference. */
-int wherry_runtime_process(const char *root, const char *id, struct json_object **object, struct wherry_error *err);
+/* The container's own configuration, and for exec without --process the OCI process object in it. The caller puts the
+ * reference of the first, which holds the second. */
+int wherry_runtime_process(const char *root, const char *id, struct json_object **configuration,
+                           struct json_object **object, struct wherry_error *err);

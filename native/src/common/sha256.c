@@ -6,6 +6,9 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #include <immintrin.h>
+#if defined(__GLIBC_PREREQ) && __GLIBC_PREREQ(2, 33)
+#include <sys/platform/x86.h>
+#endif
 #endif
 
 #define BLOCK 64
@@ -104,13 +107,16 @@ static void compress(struct wherry_sha256 *sha, const uint8_t *data, size_t bloc
     compress_plain(sha->state, data, blocks);
 }
 
-/* Asked once for each digest: in a virtual machine the instruction costs an exit to the hypervisor. */
+/* Of the C library, which has asked at its start: in a virtual machine the instruction costs an exit to the hypervisor.
+ */
 static bool has_instructions(void)
 {
-#if defined(__x86_64__)
+    /* Every processor that has them has SSE4.1. */
+#if defined(__x86_64__) && defined(CPU_FEATURE_PRESENT)
+    return CPU_FEATURE_PRESENT(SHA);
+#elif defined(__x86_64__)
     unsigned a, b, c, d;
 
-    /* Every processor that has them has SSE4.1. */
     return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0;
 #else
     return false;

@@ -7,11 +7,14 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define MEMORY_STEP 4096
 #define REFILL (64 * 1024)
 #define RESERVE_STEP (4LL * 1024 * 1024)
+#define SPARE_PART 20
+#define SPARE_MOST (1024ULL * 1024 * 1024)
 #define MARGIN (256LL * 1024) /* more than arrives between two looks at backlog_is_full */
 
 void backlog_free(struct backlog *backlog)
@@ -76,6 +79,18 @@ static bool add_to_memory(struct backlog *backlog, const uint8_t header[FRAME_HE
     return true;
 }
 
+/* Others live on the disk too: its last part is not for output that nobody reads. */
+static bool has_room(int file)
+{
+    struct statvfs status;
+    uint64_t spare;
+
+    if (fstatvfs(file, &status) < 0)
+        return true;
+    spare = (uint64_t)status.f_blocks * status.f_frsize / SPARE_PART;
+    return (uint64_t)status.f_bavail * status.f_frsize >= (spare < SPARE_MOST ? spare : SPARE_MOST);
+}
+
 /* A disk that is full shows here, while nothing depends on it yet. What cannot reserve is trusted to have room. */
 static void reserve(struct backlog *backlog)
 {
@@ -88,7 +103,8 @@ static void reserve(struct backlog *backlog)
     wanted = backlog->reserved + RESERVE_STEP;
     if (wanted > backlog->file_max)
         wanted = backlog->file_max;
-    if (fallocate(backlog->file, 0, backlog->reserved, wanted - backlog->reserved) == 0 || errno == EOPNOTSUPP)
+    if (has_room(backlog->file) &&
+        (fallocate(backlog->file, 0, backlog->reserved, wanted - backlog->reserved) == 0 || errno == EOPNOTSUPP))
         backlog->reserved = wanted;
     backlog->cramped = backlog->reserved != wanted;
 }

@@ -2,10 +2,9 @@
  * A connection to the monitor's socket: frames in, and a bounded backlog of frames out.
  *
  * A client that reads slower than the container writes has the difference kept for it (backlog.h), and the container
- * does not notice. When its backlog is full, one that looks on is cut off. One that attached before the start is whom
- * the output is for: as long as it takes anything at all, the container waits for it, as in a shell's pipe; when it has
- * taken nothing for CLIENT_STALL_MS it is cut off too. A further process (exec) is its client's alone: it waits.
- * Who is cut off is told so in its last frame.
+ * does not notice. When its backlog is full, it is cut off: the container never waits. One that attached before the
+ * start is whom the output is for, and has CLIENT_OWNER_SHARE times as much kept for it. A further process (exec) is
+ * its client's alone: it waits. Who is cut off is told so in its last frame.
  */
 #pragma once
 
@@ -16,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CLIENT_STALL_MS 30000
+#define CLIENT_OWNER_SHARE 16
 
 /* What an epoll event belongs to; first member of whatever is waited for. */
 enum source_kind {
@@ -46,7 +45,6 @@ struct client {
     uint8_t *in;  /* the frame that is being received */
     size_t in_length;
     size_t in_taken; /* of a STDIN frame's payload */
-    bool is_owner;   /* it attached before the start */
     bool is_counted;
     bool is_cut; /* it gets what is left of its backlog, and no more */
     struct backlog out;

@@ -19,7 +19,7 @@
 
 #define EVENTS_MAX 32
 #define BACKLOG 64
-#define LOOK_MS 1000 /* how often slow clients are looked at, while the container waits for them or is over */
+#define LOOK_MS 1000 /* how often slow clients are looked at when the container is over */
 #define GATHER_MS 5
 #define GATHER_LEAST 512
 #define GATHER_MOST (12 * 1024) /* the pipe holds 64 KiB: at that pace it is far from full */
@@ -322,8 +322,6 @@ static int patience(const struct monitor *monitor)
         until = monitor->finish_until;
     else if (monitor->restart_at != 0)
         until = monitor->restart_at;
-    if (monitor->throttled && (until == 0 || until > now + LOOK_MS))
-        until = now + LOOK_MS;
     if (monitor->trim_at != 0 && (until == 0 || until > monitor->trim_at))
         until = monitor->trim_at;
     if (monitor->oom_looks > 0 && (until == 0 || until > monitor->oom_look_at))

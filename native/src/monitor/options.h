@@ -27,7 +27,7 @@ struct monitor_options {
     const char *exec_process; /* process.json of a further process; NULL: the monitor of a container */
     const char *exec_id;
     const char *backlog_dir; /* NULL: the state directory */
-    int64_t backlog_max;     /* bytes on disk for one slow client */
+    int64_t backlog_max;     /* bytes on disk for one slow client; client.h says who has more */
     int ready_fd;            /* -1: nobody waits for an answer */
 };
 

@@ -95,29 +95,23 @@ void relay_unwatch(struct monitor *monitor)
     monitor->output.fd = monitor->error.fd = monitor->input.fd = -1;
 }
 
-/* Whether the container's output waits for this client; client.h says for which, and who is cut off. */
-static bool holds(const struct monitor *monitor, struct client *client, uint64_t now)
+/* Whether output waits for this client, as that of a further process does; who would hold the container is cut off. */
+static bool holds(const struct monitor *monitor, struct client *client)
 {
     if (client->dead || client->is_cut || !backlog_is_full(&client->out))
         return false;
     if (client->attached != 0 && monitor->options.exec_process != NULL)
         return true;
-    if (client->attached == 0 || !client->is_owner)
-        client_cut(client, "the container does not wait for those who look on");
-    else if (now - client->progress_ms >= CLIENT_STALL_MS)
-        client_cut(client, "it has taken nothing for too long");
-    else
-        return true;
+    client_cut(client, "the container does not wait for who reads too slowly");
     return false;
 }
 
 void relay_throttle(struct monitor *monitor)
 {
-    uint64_t now = clock_monotonic_ms();
     bool full = !monitor_log_has_room(&monitor->log);
 
     for (struct client *client = monitor->clients; client != NULL; client = client->next)
-        full |= holds(monitor, client, now);
+        full |= holds(monitor, client);
     if (full == monitor->throttled)
         return;
     monitor->throttled = full;

@@ -17,7 +17,9 @@ static void reply(struct client *client, int result, const struct wherry_error *
 
 static void attach(const struct monitor *monitor, struct client *client, const uint8_t *payload, uint32_t length)
 {
-    client->is_owner = !monitor->started && !monitor->finishing;
+    /* The size of the ring does not change once it is used. */
+    if (!monitor->started && !monitor->finishing && client_is_flushed(client) && client->out.file_max > 0)
+        client->out.file_max = CLIENT_OWNER_SHARE * monitor->options.backlog_max;
     client->attached = length > 0 ? payload[0] : 0;
     client_send(client, FRAME_ATTACHED, NULL, 0);
 }

@@ -91,16 +91,12 @@ static bool has_cpuset(int directory)
            cgroup_file_read(directory, "cpuset.mems", text, sizeof(text)) > 0;
 }
 
-/* Gives the group `path` its parent's CPUs and memory nodes where it has none. */
+/* Gives a group its parent's CPUs and memory nodes where it has none. */
 static int inherit_from(int parent, int child, const char *path, bool leaf, struct wherry_error *err)
 {
-    int cpus, mems;
+    int cpus = inherit_file(parent, child, "cpuset.cpus");
+    int mems = cpus < 0 ? 0 : inherit_file(parent, child, "cpuset.mems");
 
-    /* Above the mount point there is no such file; in the root of the hierarchy it is never empty. */
-    if (parent < 0 || faccessat(parent, "cpuset.cpus", F_OK, 0) < 0)
-        return 0;
-    cpus = inherit_file(parent, child, "cpuset.cpus");
-    mems = cpus < 0 ? 0 : inherit_file(parent, child, "cpuset.mems");
     if (cpus < 0 || mems < 0)
         return wherry_error_set(err, cpus < 0 ? -cpus : -mems, "initialise the cpuset %s", path);
     if (!leaf && (cpus > 0 || mems > 0))
@@ -109,37 +105,36 @@ static int inherit_from(int parent, int child, const char *path, bool leaf, stru
 }
 
 /*
- * On v1 a new cpuset is empty and takes no process (ENOSPC) until its CPUs and memory nodes are written. From the mount
- * down, each group on the way gets its parent's where it has none, and clone_children, so that the kernel itself does
- * it for those that come later: then two reads tell that there is nothing to do.
+ * On v1 a new cpuset is empty and takes no process (ENOSPC) until its CPUs and memory nodes are written. From the first
+ * group above that has any (the root of the hierarchy is never empty) down to `path`, each gets its parent's, and
+ * clone_children, so that the kernel itself does it for those that come later: then two reads tell that there is
+ * nothing to do. The length of `path`, which is changed meanwhile, bounds the depth.
  */
+static int fill_cpuset(int directory, char *path, bool leaf, struct wherry_error *err)
+{
+    cleanup_close int parent = -1;
+    char *slash = strrchr(path, '/');
+    int result;
+
+    if (has_cpuset(directory) || slash == NULL || slash == path)
+        return 0;
+    *slash = '\0';
+    parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    result = parent < 0 ? wherry_error_set(err, errno, "open %s", path) : fill_cpuset(parent, path, false, err);
+    *slash = '/';
+    return result < 0 ? result : inherit_from(parent, directory, path, leaf, err);
+}
+
 static int inherit_cpuset(struct wherry_cgroup_directory *directory, struct wherry_error *err)
 {
-    cleanup_free char *path = NULL;
-    cleanup_close int parent = -1;
+    cleanup_free char *path = strdup(directory->path);
     int result = cgroup_directory_open(directory, err);
 
-    if (result < 0 || has_cpuset(directory->fd))
-        return result < 0 ? result : 0;
-    path = strdup(directory->path);
+    if (result < 0)
+        return result;
     if (path == NULL)
         return wherry_error_set(err, ENOMEM, "%s", directory->path);
-    for (char *slash = strchr(path + 1, '/'); result >= 0; slash = strchr(slash + 1, '/')) {
-        int child;
-
-        if (slash != NULL)
-            *slash = '\0';
-        child = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (child < 0)
-            return wherry_error_set(err, errno, "open %s", path);
-        result = inherit_from(parent, child, path, slash == NULL, err);
-        wherry_cleanup_close(&parent);
-        parent = child;
-        if (slash == NULL)
-            break;
-        *slash = '/';
-    }
-    return result;
+    return fill_cpuset(directory->fd, path, true, err);
 }
 
 int cgroup_make_directories(struct wherry_cgroup *cg, struct wherry_error *err)

@@ -2,7 +2,7 @@
 #include "cli.h"
 #include "descriptors.h"
 #include "foreground.h"
-#include "sealed_copy.h"
+#include "sealed_self.h"
 #include "terminal.h"
 #include "wherry/cleanup.h"
 #include "wherry/json.h"
@@ -218,15 +218,16 @@ static void set_command(struct json_object *process, const struct exec_arguments
         json_object_array_add(env, json_object_new_string(arguments->env[i]));
 }
 
+/* `*document` is what holds `*process`: the file that was given, or the container's own configuration. */
 static int make_process(const struct wherry_cli *cli, const struct exec_arguments *arguments, char **operands,
-                        struct json_object **process, struct wherry_error *err)
+                        struct json_object **document, struct json_object **process, struct wherry_error *err)
 {
     if (arguments->process != NULL) {
-        *process = wherry_json_read(AT_FDCWD, arguments->process, PROCESS_SIZE_MAX, err);
+        *process = *document = wherry_json_read(AT_FDCWD, arguments->process, PROCESS_SIZE_MAX, err);
         if (*process == NULL)
             return -1;
     } else {
-        if (wherry_runtime_process(cli->root, operands[0], process, err) < 0)
+        if (wherry_runtime_process(cli->root, operands[0], document, process, err) < 0)
             return -1;
         set_command(*process, arguments, operands + 1);
     }
@@ -244,7 +245,7 @@ static int make_process(const struct wherry_cli *cli, const struct exec_argument
 }
 
 static int execute(const struct wherry_cli *cli, struct exec_arguments *arguments, const char *id,
-                   struct json_object *process, struct wherry_error *err)
+                   struct json_object *process, struct json_object *configuration, struct wherry_error *err)
 {
     struct wherry_terminal terminal = WHERRY_TERMINAL_INIT;
     struct wherry_launch_result result = {0};
@@ -255,7 +256,7 @@ static int execute(const struct wherry_cli *cli, struct exec_arguments *argument
     if (!served && wherry_terminal_prepare(&terminal, err) < 0)
         return -1;
     arguments->options.console_fd = served ? 0 : terminal.sender;
-    if (wherry_runtime_exec(&arguments->options, id, process, &result, err) < 0) {
+    if (wherry_runtime_exec(&arguments->options, id, process, configuration, &result, err) < 0) {
         wherry_terminal_leave(&terminal);
         return -1;
     }
@@ -267,16 +268,17 @@ static int execute(const struct wherry_cli *cli, struct exec_arguments *argument
 int wherry_cli_exec(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     struct exec_arguments arguments = {0};
-    cleanup_json struct json_object *process = NULL;
+    cleanup_json struct json_object *document = NULL;
+    struct json_object *process = NULL;
 
     if (read_arguments(&arguments, argc, argv, err) < 0)
         return -1;
-    /* As for create: leaked descriptors first, then the sealed copy, then everything else. */
+    /* As for create: leaked descriptors first, then the sealed program, then everything else. */
     if (wherry_descriptors_close_from(3 + arguments.options.preserved_fds, err) < 0 ||
-        wherry_sealed_copy_enter(cli->argv, environ, err) < 0)
+        wherry_sealed_self_enter(cli->argv, environ, err) < 0)
         return -1;
     arguments.options.root = cli->root;
-    if (make_process(cli, &arguments, argv + optind, &process, err) < 0)
+    if (make_process(cli, &arguments, argv + optind, &document, &process, err) < 0)
         return -1;
-    return execute(cli, &arguments, argv[optind], process, err);
+    return execute(cli, &arguments, argv[optind], process, arguments.process == NULL ? document : NULL, err);
 }

@@ -2,7 +2,7 @@
 #include "cli.h"
 #include "descriptors.h"
 #include "foreground.h"
-#include "sealed_copy.h"
+#include "sealed_self.h"
 #include "terminal.h"
 #include "wherry/cleanup.h"
 #include "wherry/runtime.h"
@@ -80,14 +80,14 @@ static int read_arguments(struct launch_arguments *arguments, int argc, char **a
 }
 
 /* What both do first, in this order: the descriptors that the caller has leaked are closed before any of our own is
- * opened, and the process that will enter the container runs from the sealed copy before it knows anything. */
+ * opened, and the process that will enter the container runs sealed before it knows anything. */
 static int enter(const struct wherry_cli *cli, struct launch_arguments *arguments, char bundle[PATH_MAX],
                  struct wherry_error *err)
 {
     arguments->options.listen_fds = wherry_descriptors_listening();
     arguments->options.preserved_fds += arguments->options.listen_fds;
     if (wherry_descriptors_close_from(3 + arguments->options.preserved_fds, err) < 0 ||
-        wherry_sealed_copy_enter(cli->argv, environ, err) < 0)
+        wherry_sealed_self_enter(cli->argv, environ, err) < 0)
         return -1;
     if (realpath(arguments->bundle, bundle) == NULL)
         return wherry_error_set(err, errno, "bundle %s", arguments->bundle);

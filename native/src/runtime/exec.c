@@ -74,8 +74,9 @@ static int read_process(struct execution *execution, struct json_object *object,
     struct json_object *system = NULL, *seccomp = NULL;
     cleanup_free char *cache = NULL;
 
-    execution->configuration =
-        wherry_json_read(execution->container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+    if (execution->configuration == NULL)
+        execution->configuration =
+            wherry_json_read(execution->container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
     if (execution->configuration == NULL)
         return -1;
     if (complete(object, execution->configuration) < 0)
@@ -188,9 +189,11 @@ static int run(struct execution *execution, const char *id, struct json_object *
 }
 
 int wherry_runtime_exec(const struct wherry_launch_options *options, const char *id, struct json_object *object,
-                        struct wherry_launch_result *result, struct wherry_error *err)
+                        struct json_object *configuration, struct wherry_launch_result *result,
+                        struct wherry_error *err)
 {
     struct execution execution = {.options = options,
+                                  .configuration = json_object_get(configuration),
                                   .container = WHERRY_CONTAINER_INIT,
                                   .plan = WHERRY_PLAN_INIT,
                                   .launch = WHERRY_LAUNCH_INIT,
@@ -213,20 +216,18 @@ int wherry_runtime_exec(const struct wherry_launch_options *options, const char 
     return outcome;
 }
 
-int wherry_runtime_process(const char *root, const char *id, struct json_object **object, struct wherry_error *err)
+int wherry_runtime_process(const char *root, const char *id, struct json_object **configuration,
+                           struct json_object **object, struct wherry_error *err)
 {
-    cleanup_json struct json_object *configuration = NULL;
     struct wherry_container container;
-    struct json_object *process = NULL;
 
     if (wherry_container_open(root, id, &container, err) < 0)
         return -1;
-    configuration = wherry_json_read(container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+    *configuration = wherry_json_read(container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
     wherry_container_close(&container);
-    if (configuration == NULL)
+    if (*configuration == NULL)
         return -1;
-    if (!json_object_object_get_ex(configuration, "process", &process))
+    if (!json_object_object_get_ex(*configuration, "process", object))
         return wherry_error_set(err, 0, "container %s: its config.json has no process", id);
-    *object = json_object_get(process);
     return 0;
 }

@@ -54,7 +54,7 @@ async def test_who_looks_on_and_does_not_read_is_cut_off_and_told_so(watched: Wa
         assert (last.exit_code, last.clients_cut) == (6, 1)
         *output, (kind, reason) = frames(stuck)
     assert kind == CUT
-    assert b"bytes behind: the container does not wait for those who look on" in reason
+    assert b"bytes behind: the container does not wait for who reads too slowly" in reason
     assert {kind for kind, _ in output} == {STDOUT}
 
 
@@ -76,15 +76,31 @@ async def test_small_delay_of_a_reader_is_bridged_without_the_container_noticing
     assert state.clients_cut == 0
 
 
-async def test_output_waits_for_a_slow_reader_that_was_there_from_the_start(watched: Watched) -> None:
+async def test_reader_that_was_there_from_the_start_has_more_kept_for_it(watched: Watched) -> None:
     watched.configure(backlog_max=MEGABYTE)
-    client = await watched.spawn("head -c 8000000 /dev/zero; echo end")
+    client = await watched.spawn("head -c 12000000 /dev/zero; echo end")
+    states = await client.subscribe()
     with attach(watched.options.state_dir) as slow:
         await client.start()
-        await asyncio.sleep(0.7)
-        assert watched.state().status == "running"
+        assert (await states_until(states, "exited")).clients_cut == 0
         output = b"".join(data for _, data in await asyncio.to_thread(frames, slow))
-    assert (len(output), output[-4:]) == (8_000_004, b"end\n")
+    assert (len(output), output[-4:]) == (12_000_004, b"end\n")
+
+
+async def test_stuck_reader_that_was_there_from_the_start_does_not_hold_the_container(watched: Watched) -> None:
+    watched.configure(backlog_max=MEGABYTE)
+    client = await watched.spawn("head -c 40000000 /dev/zero; exit 6")
+    states = await client.subscribe()
+    with attach(watched.options.state_dir) as stuck:
+        began = time.monotonic()
+        await client.start()
+        last = await states_until(states, "exited")
+        assert time.monotonic() - began < 15
+        assert (last.exit_code, last.clients_cut) == (6, 1)
+        *output, (kind, reason) = frames(stuck)
+    assert kind == CUT
+    assert b"bytes behind: the container does not wait for who reads too slowly" in reason
+    assert {kind for kind, _ in output} == {STDOUT}
 
 
 async def test_two_readers_at_their_own_speed_see_the_same(watched: Watched) -> None:

@@ -14,6 +14,7 @@ import tempfile
 import termios
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,14 +144,16 @@ def test_a_false_multiplexer_in_the_image_is_not_taken(
     assert "process.terminal" in done.stderr
 
 
-def _in_terminal(command: list[str]) -> tuple[subprocess.Popen[bytes], int]:
-    """Starts a command in a terminal of its own, 33 rows and 44 columns; the process and the terminal's master."""
+def _in_terminal(command: list[str]) -> tuple[subprocess.Popen[bytes], int, list[Any]]:
+    """Starts a command in a terminal of its own, 33 rows and 44 columns; the process, the terminal's master, and how
+    that was set before."""
     master, slave = os.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 44, 0, 0))
+    before = termios.tcgetattr(slave)
     process = subprocess.Popen(["setsid", "--ctty", *command], stdin=slave, stdout=slave, stderr=slave)
     os.close(slave)
     os.set_blocking(master, False)
-    return process, master
+    return process, master, before
 
 
 def _expect(master: int, text: str, so_far: str = "") -> str:
@@ -174,13 +177,12 @@ def test_in_the_foreground_the_runtimes_own_terminal_serves(runtime: Runtime, bu
     )
     if verb == "exec":
         runtime.start()
-        process, master = _in_terminal(runtime.command("exec", "--tty", "kept", "sh", "-c", script))
+        process, master, before = _in_terminal(runtime.command("exec", "--tty", "kept", "sh", "-c", script))
     else:
         bundle.process["terminal"] = True
         bundle.shell(script)
         bundle.write()
-        process, master = _in_terminal(runtime.command("run", "-b", str(bundle.path), "once"))
-    before = termios.tcgetattr(master)
+        process, master, before = _in_terminal(runtime.command("run", "-b", str(bundle.path), "once"))
     seen = _expect(master, "33 44")
     assert "/dev/pts/0" in seen
     os.write(master, b"word\n")
@@ -199,7 +201,7 @@ def test_the_last_output_in_the_foreground_is_not_lost(runtime: Runtime, bundle:
     bundle.process["terminal"] = True
     bundle.shell("seq 1 20000; echo last")
     bundle.write()
-    process, master = _in_terminal(runtime.command("run", "-b", str(bundle.path), "once"))
+    process, master, _ = _in_terminal(runtime.command("run", "-b", str(bundle.path), "once"))
     seen = _expect(master, "last")
     assert process.wait(10) == 0
     assert seen.split() == [*(str(number) for number in range(1, 20001)), "last"]
