@@ -107,7 +107,8 @@ class FakeSystemd:
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
         self._listener.listen()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._acceptor = threading.Thread(target=self._accept, daemon=True)
+        self._acceptor.start()
 
     @property
     def address(self) -> str:
@@ -119,7 +120,12 @@ class FakeSystemd:
         return next(arguments for name, arguments in reversed(self.calls) if name == member)
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends it, once or twice."""
+        if self._listener.fileno() < 0:
+            return
+        # A call that is on its way into accept(2) would find the next bus under the same number.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._acceptor.join()
         self._listener.close()
 
     def _accept(self) -> None:

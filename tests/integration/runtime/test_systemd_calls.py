@@ -101,6 +101,7 @@ def test_an_update_is_told_and_delete_stops_the_unit(runtime: Runtime, bus: Fake
     assert told["MemoryLimit"] == (1 << 64) - 1
     assert (_group("cpu") / "cpu.cfs_quota_us").read_text() == "33333\n"
     runtime("delete", "--force", "kept")
+    assert runtime.log.read_text() == ""
     assert bus.last("StopUnit") == [UNIT, "replace"]
     assert bus.last("ResetFailedUnit") == [UNIT]
     assert bus.units == set()
