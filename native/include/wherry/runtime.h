@@ -15,6 +15,7 @@
 struct wherry_launch_options {
     const char *root;           /* the directory of all containers */
     const char *bundle;         /* create, run: absolute */
+    const char *config;         /* create, run: the configuration, from the bundle; NULL: config.json */
     const char *console_socket; /* the path of a socket that a terminal is sent to; NULL: none */
     int console_fd;             /* a connected socket for a terminal, if the process has one; 0: none */
     const char *pid_file;       /* NULL: none */

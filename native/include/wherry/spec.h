@@ -39,8 +39,8 @@ enum wherry_hook_kind {
 struct wherry_hook {
     const char *path; /* absolute */
     const char **args;
-    const char **env;
-    int timeout; /* seconds; 0: none */
+    const char **env; /* NULL: the runtime's own */
+    int timeout;      /* seconds; 0: none */
 };
 
 struct wherry_hooks {
@@ -208,8 +208,9 @@ struct wherry_spec {
     size_t net_device_count;
 };
 
-/* Reads `bundle`/config.json. Relative host paths in it are taken from the bundle, as the specification says. */
-int wherry_spec_load(const char *bundle, struct wherry_spec *spec, struct wherry_error *err);
+/* Reads the file `config` (NULL: config.json) of the directory `bundle`. Relative host paths in it are taken from the
+ * bundle, as the specification says. */
+int wherry_spec_load(const char *bundle, const char *config, struct wherry_spec *spec, struct wherry_error *err);
 
 /* Reads a document that is already parsed; takes the reference over, on failure too. */
 int wherry_spec_parse(struct json_object *document, const char *bundle, struct wherry_spec *spec,

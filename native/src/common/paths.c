@@ -87,23 +87,30 @@ static int trim(char *out, const char *path)
 
 static int make_directory(int root, const char *path, mode_t mode, int links);
 
-/* `path` names a dangling symbolic link in `parent`: makes the directory that it points to. */
-static int make_link_target(int root, int parent, const char *path, const char *name, mode_t mode, int links)
+/* `path` names a dangling symbolic link in `parent`: the path that it points to. */
+static int follow_link(int parent, const char *path, const char *name, char joined[PATH_MAX])
 {
-    char joined[PATH_MAX], target[PATH_MAX];
-    size_t prefix = (size_t)(name - path);
+    char target[PATH_MAX];
+    size_t prefix;
     ssize_t length = readlinkat(parent, name, target, sizeof(target) - 1);
 
     if (length < 0)
         return -errno;
     target[length] = '\0';
-    if (target[0] == '/')
-        return make_directory(root, target, mode, links + 1);
-    if (prefix + (size_t)length >= sizeof(joined))
+    prefix = target[0] == '/' ? 0 : (size_t)(name - path);
+    if (prefix + (size_t)length >= PATH_MAX)
         return -ENAMETOOLONG;
     memcpy(joined, path, prefix);
     memcpy(joined + prefix, target, (size_t)length + 1);
-    return make_directory(root, joined, mode, links + 1);
+    return 0;
+}
+
+static int make_link_target(int root, int parent, const char *path, const char *name, mode_t mode, int links)
+{
+    char joined[PATH_MAX];
+    int result = follow_link(parent, path, name, joined);
+
+    return result < 0 ? result : make_directory(root, joined, mode, links + 1);
 }
 
 /* Makes the last component of `path`, which is missing while its parents exist: -ENOENT when they do not. */
@@ -176,39 +183,61 @@ int wherry_paths_mkdir_in_root(int root, const char *path, mode_t mode, struct w
     return fd >= 0 ? fd : wherry_error_set(err, -fd, "make directory %s in the container's root", path);
 }
 
-int wherry_paths_parent_in_root(int root, const char *path, const char **name, struct wherry_error *err)
+/* The directory of the last component of `path`, made when it is missing; -EINVAL when there is no such component. */
+static int make_parent(int root, const char *path, const char **name, int links)
 {
     char parent[PATH_MAX];
-    const char *last = last_component(path);
     size_t length;
 
-    if (last == NULL)
-        return wherry_error_set(err, EINVAL, "%s: names no file", path);
-    length = (size_t)(last - path);
+    *name = last_component(path);
+    if (*name == NULL)
+        return -EINVAL;
+    length = (size_t)(*name - path);
     if (length >= sizeof(parent))
-        return wherry_error_set(err, ENAMETOOLONG, "%s", path);
+        return -ENAMETOOLONG;
     memcpy(parent, path, length);
     parent[length] = '\0';
-    *name = last;
-    return wherry_paths_mkdir_in_root(root, parent, 0755, err);
+    return make_directory(root, parent, 0755, links);
 }
 
-int wherry_paths_touch_in_root(int root, const char *path, mode_t mode, struct wherry_error *err)
+int wherry_paths_parent_in_root(int root, const char *path, const char **name, struct wherry_error *err)
+{
+    int fd = make_parent(root, path, name, 0);
+
+    if (fd == -EINVAL && *name == NULL)
+        return wherry_error_set(err, EINVAL, "%s: names no file", path);
+    return fd >= 0 ? fd : wherry_error_set(err, -fd, "make the directory of %s in the container's root", path);
+}
+
+static int make_file(int root, const char *path, mode_t mode, int links)
 {
     cleanup_close int parent = -1;
+    char joined[PATH_MAX];
     const char *name = NULL;
-    int fd;
+    int fd, result;
 
     fd = open_in_root(root, path, O_PATH);
-    if (fd >= 0)
-        return fd;
     if (fd != -ENOENT)
-        return wherry_error_set(err, -fd, "open %s in the container's root", path);
-    parent = wherry_paths_parent_in_root(root, path, &name, err);
+        return fd;
+    if (links > LINKS_MAX)
+        return -ELOOP;
+    parent = make_parent(root, path, &name, links);
     if (parent < 0)
         return parent;
     /* mknodat makes the file without opening it and never follows a link in the last component. */
     if (mknodat(parent, name, S_IFREG | mode, 0) < 0 && errno != EEXIST)
-        return wherry_error_set(err, errno, "create %s in the container's root", path);
-    return wherry_paths_open_in_root(root, path, O_PATH, err);
+        return -errno;
+    fd = open_in_root(root, path, O_PATH);
+    if (fd != -ENOENT)
+        return fd;
+    /* Images have links to what only a running system has, /etc/resolv.conf above all. */
+    result = follow_link(parent, path, name, joined);
+    return result < 0 ? result : make_file(root, joined, mode, links + 1);
+}
+
+int wherry_paths_touch_in_root(int root, const char *path, mode_t mode, struct wherry_error *err)
+{
+    int fd = make_file(root, path, mode, 0);
+
+    return fd >= 0 ? fd : wherry_error_set(err, -fd, "create %s in the container's root", path);
 }

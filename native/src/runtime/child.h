@@ -138,4 +138,5 @@ wherry_step wherry_child_change_user;            /* struct wherry_identity */
 wherry_step wherry_child_find_program;           /* struct wherry_identity */
 wherry_step wherry_child_report_created;         /* no subject */
 wherry_step wherry_child_await_start;            /* no subject */
+wherry_step wherry_child_await_record;           /* no subject */
 wherry_step wherry_child_execute;                /* struct wherry_identity */

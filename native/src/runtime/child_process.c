@@ -274,6 +274,23 @@ int wherry_child_await_start(struct wherry_child *child, const void *subject, st
     return 0;
 }
 
+/* Read, and not received: filters that let a program run at all permit that. */
+int wherry_child_await_record(struct wherry_child *child, const void *subject, struct wherry_error *err)
+{
+    static struct wherry_message message;
+    ssize_t got;
+
+    (void)subject;
+    do {
+        got = read(child->sync_fd, &message, sizeof(message));
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return wherry_error_set(err, errno, "wait for the runtime");
+    return got == sizeof(message) && message.kind == WHERRY_MESSAGE_EXECUTE
+               ? 0
+               : wherry_error_set(err, EPROTO, "the runtime has gone");
+}
+
 /* Signals that the runtime's caller ignores or blocks are the container's to decide upon. */
 static void reset_signals(void)
 {

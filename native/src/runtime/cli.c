@@ -12,31 +12,36 @@
 #include <string.h>
 #include <time.h>
 
-static const struct {
-    const char *name;
-    wherry_cli_verb *run;
-    const char *summary;
-    int failure; /* its exit status when it fails */
-} verbs[] = {
-    {"create", wherry_cli_create, "create a container that waits for start", 1},
-    {"start", wherry_cli_start, "start a created container", 1},
-    {"run", wherry_cli_run, "create and start a container", 1},
-    /* Any other could be the process's own, which callers read from the same place. */
-    {"exec", wherry_cli_exec, "start one more process in a container", 255},
-    {"state", wherry_cli_state, "show what a container is doing", 1},
-    {"kill", wherry_cli_kill, "send a signal to a container", 1},
-    {"delete", wherry_cli_delete, "remove a stopped container", 1},
-    {"pause", wherry_cli_pause, "freeze all processes of a container", 1},
-    {"resume", wherry_cli_resume, "let a frozen container go on", 1},
-    {"update", wherry_cli_update, "change the resource limits of a container", 1},
-    {"ps", wherry_cli_ps, "list the processes of a container", 1},
-    {"list", wherry_cli_list, "list containers", 1},
-    {"events", wherry_cli_events, "show what a container uses, and when it runs out of memory", 1},
-    {"features", wherry_cli_features, "tell what this runtime supports", 1},
-    {"spec", wherry_cli_spec, "write a config.json to start from", 1},
-    {"checkpoint", wherry_cli_refuse, "not supported", 1},
-    {"restore", wherry_cli_refuse, "not supported", 1},
+/* Any failure of exec but 255 could be the process's own status, which callers read from the same place. */
+static const struct wherry_cli_entry verbs[] = {
+    {"create", wherry_cli_create, "ID", "create a container that waits for start", 1},
+    {"start", wherry_cli_start, "ID", "start a created container", 1},
+    {"run", wherry_cli_run, "ID", "create and start a container", 1},
+    {"exec", wherry_cli_exec, "ID [COMMAND [ARG...]]", "start one more process in a container", 255},
+    {"state", wherry_cli_state, "ID", "show what a container is doing", 1},
+    {"kill", wherry_cli_kill, "ID [SIGNAL]", "send a signal to a container", 1},
+    {"delete", wherry_cli_delete, "ID", "remove a stopped container", 1},
+    {"pause", wherry_cli_pause, "ID", "freeze all processes of a container", 1},
+    {"resume", wherry_cli_resume, "ID", "let a frozen container go on", 1},
+    {"update", wherry_cli_update, "ID", "change the resource limits of a container", 1},
+    {"ps", wherry_cli_ps, "ID [PS-OPTION...]", "list the processes of a container", 1},
+    {"list", wherry_cli_list, "", "list containers", 1},
+    {"events", wherry_cli_events, "ID", "show what a container uses, and when it runs out of memory", 1},
+    {"features", wherry_cli_features, "", "tell what this runtime supports", 1},
+    {"spec", wherry_cli_spec, "", "write a config.json to start from", 1},
+    {"checkpoint", wherry_cli_refuse, "ID", "not supported", 1},
+    {"restore", wherry_cli_refuse, "ID", "not supported", 1},
+    {0},
 };
+
+const struct wherry_cli_entry *wherry_cli_find(const char *verb)
+{
+    for (const struct wherry_cli_entry *entry = verbs; entry->name != NULL; entry++) {
+        if (strcmp(entry->name, verb) == 0)
+            return entry;
+    }
+    return NULL;
+}
 
 void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message)
 {
@@ -59,50 +64,6 @@ void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char 
             moment);
 }
 
-int wherry_cli_next(int argc, char **argv, const char *letters, const struct option *options, struct wherry_error *err)
-{
-    int code;
-
-    opterr = 0;
-    code = getopt_long(argc, argv, letters, options, NULL);
-    if (code == ':')
-        return wherry_error_set(err, 0, "%s: option %s needs a value", argv[0], argv[optind - 1]), -2;
-    if (code == '?')
-        return wherry_error_set(err, 0, "%s: option %s is not known", argv[0], argv[optind - 1]), -2;
-    return code;
-}
-
-int wherry_cli_operands(int argc, char **argv, int least, int most, const char *usage, struct wherry_error *err)
-{
-    int count = argc - optind;
-
-    if (count >= least && count <= most)
-        return 0;
-    return wherry_error_set(err, 0, "usage: wherry-runtime %s %s", argv[0], usage);
-}
-
-int wherry_cli_number(const char *text, const char *name, long least, long most, long *out, struct wherry_error *err)
-{
-    char *end;
-    long value;
-
-    errno = 0;
-    value = strtol(text, &end, 10);
-    /* strtol lets blanks and signs pass, which no caller means (" 0", "+0"). */
-    if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || value < least || value > most)
-        return wherry_error_set(err, 0, "%s: \"%s\": must be a number from %ld to %ld", name, text, least, most);
-    *out = value;
-    return 0;
-}
-
-int wherry_cli_format(const char *text, bool *json, struct wherry_error *err)
-{
-    *json = strcmp(text, "json") == 0;
-    if (*json || strcmp(text, "table") == 0)
-        return 0;
-    return wherry_error_set(err, 0, "--format: %s: must be table or json", text);
-}
-
 int wherry_cli_print(struct json_object *document, struct wherry_error *err)
 {
     cleanup_json struct json_object *owned = document;
@@ -113,18 +74,6 @@ int wherry_cli_print(struct json_object *document, struct wherry_error *err)
                                                                  JSON_C_TO_STRING_NOSLASHESCAPE)) < 0 ||
         fflush(stdout) != 0)
         return wherry_error_set(err, errno, "write to standard output");
-    return 0;
-}
-
-static int print_help(void)
-{
-    printf("wherry-runtime %s: an OCI runtime\n\n"
-           "usage: wherry-runtime [--root DIR] [--log FILE] [--log-format text|json] [--debug] [--systemd-cgroup] "
-           "[--version] VERB "
-           "...\n\n",
-           WHERRY_VERSION);
-    for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
-        printf("  %-10s %s\n", verbs[i].name, verbs[i].summary);
     return 0;
 }
 
@@ -149,17 +98,18 @@ static void log_command(const struct wherry_cli *cli, int argc, char **argv)
 /* `*status` is what the program exits with when the verb fails. */
 static int dispatch(struct wherry_cli *cli, int argc, char **argv, int *status, struct wherry_error *err)
 {
-    for (size_t i = 0; argc > 0 && i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        if (strcmp(argv[0], verbs[i].name) != 0)
-            continue;
-        log_command(cli, argc, argv);
-        *status = verbs[i].failure;
-        optind = 0; /* glibc: begin anew with another vector */
-        return verbs[i].run(cli, argc, argv, err);
-    }
+    const struct wherry_cli_entry *entry;
+
     if (argc == 0)
         return wherry_error_set(err, 0, "a verb is missing; --help lists them");
-    return wherry_error_set(err, 0, "verb %s is not known; --help lists them", argv[0]);
+    entry = wherry_cli_find(argv[0]);
+    if (entry == NULL)
+        return wherry_error_set(err, 0, "verb %s is not known (No help topic for '%s'); --help lists them", argv[0],
+                                argv[0]);
+    log_command(cli, argc, argv);
+    *status = entry->failure;
+    optind = 0; /* glibc: begin anew with another vector */
+    return entry->run(cli, argc, argv, err);
 }
 
 /* A user who is not root, or root of a user namespace only, which has another map than the first one's. */
@@ -202,37 +152,70 @@ static int find_root(struct wherry_cli *cli, struct wherry_error *err)
     return 0;
 }
 
+/* As crun says it. "disabled" would leave the container in the runtime's own group. */
+static int read_cgroup_manager(const char *text, struct wherry_cli *cli, struct wherry_error *err)
+{
+    cli->systemd = strcmp(text, "systemd") == 0;
+    if (cli->systemd || strcmp(text, "cgroupfs") == 0)
+        return 0;
+    return wherry_error_set(err, 0, "--cgroup-manager: %s: must be cgroupfs or systemd", text);
+}
+
+static const struct option global_options[] = {{"root", required_argument, NULL, 'r'},
+                                               {"log", required_argument, NULL, 'l'},
+                                               {"debug", no_argument, NULL, 'd'},
+                                               {"log-format", required_argument, NULL, 'f'},
+                                               {"version", no_argument, NULL, 'v'},
+                                               {"help", no_argument, NULL, 'h'},
+                                               {"systemd-cgroup", no_argument, NULL, 's'},
+                                               {"rootless", required_argument, NULL, 'u'},
+                                               {"criu", required_argument, NULL, 'c'},
+                                               {"cgroup-manager", required_argument, NULL, 'm'},
+                                               {0}};
+
+static int take_option(struct wherry_cli *cli, int code, struct wherry_error *err)
+{
+    switch (code) {
+    case 'r':
+        cli->root = optarg;
+        return 0;
+    case 'l':
+        cli->log = optarg;
+        return 0;
+    case 'd':
+        cli->debug = true;
+        return 0;
+    case 'f':
+        cli->log_json = strcmp(optarg, "json") == 0;
+        return cli->log_json || strcmp(optarg, "text") == 0
+                   ? 0
+                   : wherry_error_set(err, 0, "--log-format: %s: must be text or json", optarg);
+    case 'u':
+        return read_rootless(optarg, cli, err);
+    case 's':
+        cli->systemd = true;
+        return 0;
+    case 'm':
+        return read_cgroup_manager(optarg, cli, err);
+    /* --criu: where a program is that only checkpoint and restore need, which are refused. */
+    default:
+        return 0;
+    }
+}
+
 /* The options before the verb. 1: go on with the verb; 0: all done. */
 static int read_options(struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
-    static const struct option options[] = {
-        {"root", required_argument, NULL, 'r'},     {"log", required_argument, NULL, 'l'},
-        {"debug", no_argument, NULL, 'd'},          {"log-format", required_argument, NULL, 'f'},
-        {"version", no_argument, NULL, 'v'},        {"help", no_argument, NULL, 'h'},
-        {"systemd-cgroup", no_argument, NULL, 's'}, {"rootless", required_argument, NULL, 'u'},
-        {"criu", required_argument, NULL, 'c'},     {0}};
+    static const char letters[] = "+:vh";
     int code;
 
-    while ((code = wherry_cli_next(argc, argv, "+:vh", options, err)) >= 0) {
-        if (code == 'r')
-            cli->root = optarg;
-        else if (code == 'l')
-            cli->log = optarg;
-        else if (code == 'd')
-            cli->debug = true;
-        else if (code == 'f' && strcmp(optarg, "json") != 0 && strcmp(optarg, "text") != 0)
-            return wherry_error_set(err, 0, "--log-format: %s: must be text or json", optarg);
-        else if (code == 'f')
-            cli->log_json = strcmp(optarg, "json") == 0;
-        else if (code == 'u' && read_rootless(optarg, cli, err) < 0)
-            return -1;
-        /* --criu: where a program is that only checkpoint and restore need, which are refused. */
-        else if (code == 's')
-            cli->systemd = true;
-        else if (code == 'v')
+    while ((code = wherry_cli_next(argc, argv, letters, global_options, err)) >= 0) {
+        if (code == 'v')
             return print_version();
-        else if (code == 'h')
-            return print_help();
+        if (code == 'h')
+            return wherry_cli_help(verbs, letters, global_options);
+        if (take_option(cli, code, err) < 0)
+            return -1;
     }
     if (code == -2)
         return -1;
@@ -260,17 +243,15 @@ int wherry_cli_main(int argc, char **argv)
     struct wherry_cli cli = {.rootless = is_rootless(), .argv = argv};
     struct wherry_error err = WHERRY_ERROR_INIT;
     int result = read_options(&cli, argc, argv, &err);
+    int first = optind;
     int status = 1;
 
     if (result > 0 && check_log(&cli, &err) < 0)
         result = -1;
-    if (result > 0) {
-        int first = optind;
-
+    if (result > 0)
         result = dispatch(&cli, argc - first, argv + first, &status, &err);
-    }
-    if (result >= 0)
-        return result;
+    if (result >= 0 || err.code == WHERRY_CLI_HELPED)
+        return result >= 0 ? result : 0;
     fprintf(stderr, "wherry-runtime: %s\n", err.message);
     wherry_cli_log(&cli, "error", err.message);
     return status;

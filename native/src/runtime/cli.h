@@ -28,7 +28,11 @@ enum wherry_cli_option {
     CLI_APPARMOR,
     CLI_CGROUP,
     CLI_IGNORE_PAUSED,
+    CLI_REGEX,
 };
+
+/* The code of an error that is none: --help has been answered. No errno has it. */
+#define WHERRY_CLI_HELPED 4096
 
 struct wherry_cli {
     const char *root; /* NULL until the options are read */
@@ -45,6 +49,23 @@ struct wherry_cli {
  * set on failure. */
 typedef int wherry_cli_verb(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err);
 
+struct wherry_cli_entry {
+    const char *name;
+    wherry_cli_verb *run;
+    const char *operands; /* for its usage */
+    const char *summary;
+    int failure; /* its exit status when it fails */
+};
+
+/* NULL: there is no such verb. */
+const struct wherry_cli_entry *wherry_cli_find(const char *verb);
+
+/* cli_help.c: prints what the program, or a verb with these options, can do. `verbs` ends with an entry without name.
+ */
+int wherry_cli_help(const struct wherry_cli_entry *verbs, const char *letters, const struct option *options);
+void wherry_cli_help_verb(const char *verb, const char *letters, const struct option *options);
+bool wherry_cli_is_help(const char *word);
+
 wherry_cli_verb wherry_cli_create, wherry_cli_run, wherry_cli_start, wherry_cli_exec;    /* cli_launch.c, cli_exec.c */
 wherry_cli_verb wherry_cli_kill, wherry_cli_delete, wherry_cli_pause, wherry_cli_resume; /* cli_control.c */
 wherry_cli_verb wherry_cli_refuse;                    /* cli_control.c: a verb that is known, and not supported */
@@ -60,12 +81,13 @@ int wherry_cli_main(int argc, char **argv);
 /* One line in the log file of --log, if there is one. */
 void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message);
 
-/* getopt_long for a verb, with messages of our own: the option's code, -1 at the end, -2 with `err` set for one that is
- * unknown or lacks its value. */
+/* cli_options.c: getopt_long for a verb, with messages of our own: the option's code, -1 at the end, -2 with `err` set
+ * for one that is unknown or lacks its value, or for --help. As in Go's programs a long name may come with one dash,
+ * and a flag with a value (`--detach=true`). */
 int wherry_cli_next(int argc, char **argv, const char *letters, const struct option *options, struct wherry_error *err);
 
-/* The only operand, or an error that tells the verb's usage. */
-int wherry_cli_operands(int argc, char **argv, int least, int most, const char *usage, struct wherry_error *err);
+/* Whether there are as many operands as the verb takes, or an error that tells its usage. */
+int wherry_cli_operands(int argc, char **argv, int least, int most, struct wherry_error *err);
 
 /* A whole decimal number from `least` to `most`. */
 int wherry_cli_number(const char *text, const char *name, long least, long most, long *out, struct wherry_error *err);

@@ -84,7 +84,7 @@ int wherry_cli_features(const struct wherry_cli *cli, int argc, char **argv, str
     struct json_object *features;
 
     (void)cli;
-    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 0, 0, "", err) < 0)
+    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 0, 0, err) < 0)
         return -1;
     features = json_object_new_object();
     json_object_object_add(features, "ociVersionMin", json_object_new_string("1.0.0"));

@@ -133,7 +133,7 @@ int wherry_cli_events(const struct wherry_cli *cli, int argc, char **argv, struc
         else if (wherry_duration_parse(optarg, "--interval", &interval, err) < 0)
             return -1;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, "[--stats] [--interval DURATION] ID", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, err) < 0)
         return -1;
     if (interval <= 0)
         return wherry_error_set(err, 0, "--interval: must be greater than 0");

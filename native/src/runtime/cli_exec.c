@@ -117,7 +117,7 @@ static int read_arguments(struct exec_arguments *arguments, int argc, char **arg
         if (take_option(arguments, code, err) < 0)
             return -1;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 1, argc, "[OPTIONS] ID [COMMAND [ARG...]]", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 1, argc, err) < 0)
         return -1;
     if (arguments->process != NULL && argc - optind > 1)
         return wherry_error_set(err, 0, "exec: a command and --process exclude each other");

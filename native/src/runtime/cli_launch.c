@@ -33,6 +33,9 @@ static int take_option(struct launch_arguments *arguments, int code, struct wher
     case 'b':
         arguments->bundle = optarg;
         return 0;
+    case 'f':
+        arguments->options.config = optarg;
+        return 0;
     case 'd':
         arguments->detach = true;
         return 0;
@@ -73,7 +76,7 @@ static int read_arguments(struct launch_arguments *arguments, int argc, char **a
         if (take_option(arguments, code, err) < 0)
             return -1;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, "[OPTIONS] ID", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, err) < 0)
         return -1;
     arguments->id = argv[optind];
     return 0;
@@ -101,6 +104,7 @@ static int enter(const struct wherry_cli *cli, struct launch_arguments *argument
 int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     static const struct option options[] = {{"bundle", required_argument, NULL, 'b'},
+                                            {"config", required_argument, NULL, 'f'},
                                             {"pid-file", required_argument, NULL, CLI_PID_FILE},
                                             {"console-socket", required_argument, NULL, CLI_CONSOLE_SOCKET},
                                             {"pidfd-socket", required_argument, NULL, CLI_PIDFD_SOCKET},
@@ -113,7 +117,7 @@ int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struc
     char bundle[PATH_MAX];
     int code;
 
-    if (read_arguments(&arguments, argc, argv, options, ":b:", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
+    if (read_arguments(&arguments, argc, argv, options, ":b:f:", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
         return -1;
     code = wherry_runtime_create(&arguments.options, arguments.id, &result, err);
     log_warning(cli, result.warning);
@@ -150,6 +154,7 @@ static int run_in_foreground(const struct wherry_cli *cli, struct launch_argumen
 int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     static const struct option options[] = {{"bundle", required_argument, NULL, 'b'},
+                                            {"config", required_argument, NULL, 'f'},
                                             {"detach", no_argument, NULL, 'd'},
                                             {"keep", no_argument, NULL, CLI_KEEP},
                                             {"pid-file", required_argument, NULL, CLI_PID_FILE},
@@ -165,7 +170,7 @@ int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct w
     char bundle[PATH_MAX];
     int code;
 
-    if (read_arguments(&arguments, argc, argv, options, ":b:d", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
+    if (read_arguments(&arguments, argc, argv, options, ":b:f:d", err) < 0 || enter(cli, &arguments, bundle, err) < 0)
         return -1;
     if (!arguments.detach)
         return run_in_foreground(cli, &arguments, err);
@@ -180,7 +185,7 @@ int wherry_cli_start(const struct wherry_cli *cli, int argc, char **argv, struct
     char warning[WHERRY_WARNING_MAX] = "";
     int result;
 
-    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, "ID", err) < 0)
+    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, err) < 0)
         return -1;
     result = wherry_runtime_start(cli->root, argv[optind], warning, err);
     log_warning(cli, warning);

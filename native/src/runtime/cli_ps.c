@@ -136,7 +136,7 @@ int wherry_cli_ps(const struct wherry_cli *cli, int argc, char **argv, struct wh
         if (wherry_cli_format(optarg, &json, err) < 0)
             return -1;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 1, argc, "[--format table|json] ID [PS-OPTION...]", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 1, argc, err) < 0)
         return -1;
     if (wherry_container_open(cli->root, argv[optind], &container, err) < 0)
         return -1;

@@ -14,7 +14,7 @@ int wherry_cli_state(const struct wherry_cli *cli, int argc, char **argv, struct
     struct wherry_container container;
     int result;
 
-    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, "ID", err) < 0)
+    if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, err) < 0)
         return -1;
     if (wherry_container_open(cli->root, argv[optind], &container, err) < 0)
         return -1;
@@ -102,8 +102,7 @@ int wherry_cli_list(const struct wherry_cli *cli, int argc, char **argv, struct 
         else if (wherry_cli_format(optarg, &json, err) < 0)
             return -1;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, "[--format table|json] [--quiet]", err) < 0 ||
-        collect(cli, states, err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, err) < 0 || collect(cli, states, err) < 0)
         return -1;
     if (json && !quiet)
         return wherry_cli_print(wherry_steal_pointer(&states), err);

@@ -15,7 +15,7 @@ static const char example[] =
     "{\n"
     "  \"ociVersion\": \"1.0.2\",\n"
     "  \"process\": {\n"
-    "    \"terminal\": false,\n"
+    "    \"terminal\": true,\n"
     "    \"user\": {\"uid\": 0, \"gid\": 0},\n"
     "    \"args\": [\"sh\"],\n"
     "    \"env\": [\"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\", \"TERM=xterm\"],\n"
@@ -143,7 +143,7 @@ int wherry_cli_spec(const struct wherry_cli *cli, int argc, char **argv, struct 
         else
             bundle = optarg;
     }
-    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, "[--bundle DIR] [--rootless]", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, err) < 0)
         return -1;
     directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0)

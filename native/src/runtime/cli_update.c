@@ -149,8 +149,7 @@ static struct json_object *read_arguments(int argc, char **argv, struct wherry_e
         else if (take_limit(&limits[code - FIRST_CODE], optarg, resources, err) < 0)
             return NULL;
     }
-    if (code == -2 ||
-        wherry_cli_operands(argc, argv, 1, 1, "--resources FILE|- ID, or [--memory BYTES] ... ID", err) < 0)
+    if (code == -2 || wherry_cli_operands(argc, argv, 1, 1, err) < 0)
         return NULL;
     if (path == NULL && json_object_object_length(resources) == 0) {
         wherry_error_set(err, 0, "update: --resources, or options like --memory, must be given");

@@ -35,11 +35,11 @@ static int read_configuration(struct creation *creation, bool wait_for_start, st
 {
     const struct wherry_launch_options *options = creation->options;
 
-    if (wherry_spec_load(options->bundle, &creation->spec, err) < 0)
+    if (wherry_spec_load(options->bundle, options->config, &creation->spec, err) < 0)
         return -1;
     /* One that is only created can do without: config.md, "Process". */
     if (!creation->spec.has_process && !wait_for_start)
-        return wherry_error_set(err, 0, "%s/config.json: process: must be set", options->bundle);
+        return wherry_error_set(err, 0, "bundle %s: process: must be set", options->bundle);
     if (wherry_spec_apply_mount_label(&creation->spec, err) < 0)
         return -1;
     if (wherry_launch_check_console(options, &creation->spec.process, err) < 0)
@@ -334,6 +334,18 @@ static int run_poststart_hooks(struct creation *creation, char warning[WHERRY_WA
     return 0;
 }
 
+/* The rest of `run`: the next thing to hear is the silence of exec, or why it failed. */
+static int execute(struct creation *creation, char warning[WHERRY_WARNING_MAX], struct wherry_error *err)
+{
+    int result = wherry_message_send(creation->launch.sync_fd, WHERRY_MESSAGE_EXECUTE, 0, NULL);
+
+    /* One that has died meanwhile is told of by what is expected next. */
+    if (result < 0 && result != -EPIPE && result != -ECONNRESET)
+        return wherry_error_set(err, -result, "let the container's process execute its program");
+    result = wherry_launch_expect(&creation->launch, 0, err);
+    return result < 0 ? result : run_poststart_hooks(creation, warning, err);
+}
+
 static int launch(const struct wherry_launch_options *options, const char *id, bool wait_for_start,
                   struct wherry_launch_result *result, struct wherry_error *err)
 {
@@ -345,11 +357,8 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
     int outcome = create(&creation, id, wait_for_start, err);
 
     describe_warnings(&creation, result->warning);
-    /* Without a start to wait for, the next thing to hear is the silence of exec, or why it failed. */
     if (outcome == 0 && !wait_for_start)
-        outcome = wherry_launch_expect(&creation.launch, 0, err);
-    if (outcome == 0 && !wait_for_start)
-        outcome = run_poststart_hooks(&creation, result->warning, err);
+        outcome = execute(&creation, result->warning, err);
     if (outcome < 0)
         undo(&creation, result->warning);
     result->pid = creation.launch.pid;

@@ -50,7 +50,7 @@ static void execute(const struct wherry_hook *hook, int input)
     /* Its timeout ends what it has started as well. */
     setpgid(0, 0);
     if (dup2(input, STDIN_FILENO) >= 0)
-        execve(hook->path, (char *const *)hook->args, (char *const *)hook->env);
+        execve(hook->path, (char *const *)hook->args, hook->env != NULL ? (char *const *)hook->env : environ);
     /* The shell's convention for a program that cannot be executed. */
     _exit(errno == ENOENT ? 127 : 126);
 }

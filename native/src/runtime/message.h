@@ -20,6 +20,7 @@ enum wherry_message_kind {
     WHERRY_MESSAGE_CLONED,         /* to the runtime: the process that stays has been made, `pid` is its number */
     WHERRY_MESSAGE_LISTENER, /* to the runtime: the filter is installed, its listener's descriptor comes with this */
     WHERRY_MESSAGE_CREATED,  /* to the runtime: everything is prepared, only the program is not executed yet */
+    WHERRY_MESSAGE_EXECUTE,  /* to the child of `run`: it is on record, execute the program */
     WHERRY_MESSAGE_FAILED,   /* to the runtime: `error` says why; the child is ending */
 };
 

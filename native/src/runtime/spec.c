@@ -115,7 +115,7 @@ int wherry_spec_parse(struct json_object *document, const char *bundle, struct w
     return result;
 }
 
-int wherry_spec_load(const char *bundle, struct wherry_spec *spec, struct wherry_error *err)
+int wherry_spec_load(const char *bundle, const char *config, struct wherry_spec *spec, struct wherry_error *err)
 {
     cleanup_close int directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     cleanup_free char *text = NULL;
@@ -124,14 +124,16 @@ int wherry_spec_load(const char *bundle, struct wherry_spec *spec, struct wherry
     int result;
 
     memset(spec, 0, sizeof(*spec));
+    if (config == NULL)
+        config = "config.json";
     if (directory < 0)
         return wherry_error_set(err, errno, "open bundle %s", bundle);
-    if (wherry_file_read(directory, "config.json", WHERRY_SPEC_SIZE_MAX, &text, &length, err) < 0 ||
-        (document = wherry_json_parse(text, length, "config.json", err)) == NULL)
+    if (wherry_file_read(directory, config, WHERRY_SPEC_SIZE_MAX, &text, &length, err) < 0 ||
+        (document = wherry_json_parse(text, length, config, err)) == NULL)
         return wherry_error_prefix(err, "bundle %s", bundle);
     result = wherry_spec_parse(document, bundle, spec, err);
     if (result < 0)
-        return wherry_error_prefix(err, "%s/config.json", bundle);
+        return wherry_error_prefix(err, "%s/%s", bundle, config);
     spec->text = wherry_steal_pointer(&text);
     spec->text_length = length;
     return result;

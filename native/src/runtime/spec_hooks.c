@@ -15,9 +15,16 @@ static const char *const kinds[WHERRY_HOOK_KINDS] = {
     [WHERRY_HOOK_POSTSTOP] = "poststop",
 };
 
-static int parse_hook(struct json_object *object, const char *where, struct wherry_arena *arena,
-                      struct wherry_hook *hook, struct wherry_error *err)
+/* Those of the container's namespaces get nothing of the host's environment, which the container could read. */
+static bool inherits_environment(enum wherry_hook_kind kind)
 {
+    return kind != WHERRY_HOOK_CREATE_CONTAINER && kind != WHERRY_HOOK_START_CONTAINER;
+}
+
+static int parse_hook(struct json_object *object, enum wherry_hook_kind kind, const char *where,
+                      struct wherry_arena *arena, struct wherry_hook *hook, struct wherry_error *err)
+{
+    struct json_object *env = NULL;
     int64_t timeout = 0;
     size_t count = 0;
 
@@ -34,10 +41,12 @@ static int parse_hook(struct json_object *object, const char *where, struct wher
             return wherry_error_set(err, ENOMEM, "%s", where);
         hook->args[0] = hook->path;
     }
+    hook->timeout = (int)timeout;
+    if (inherits_environment(kind) && (!json_object_object_get_ex(object, "env", &env) || env == NULL))
+        return 0;
     hook->env = wherry_arena_array(arena, 1, sizeof(*hook->env));
     if (hook->env == NULL)
         return wherry_error_set(err, ENOMEM, "%s", where);
-    hook->timeout = (int)timeout;
     return wherry_json_strings(object, where, "env", arena, &hook->env, &count, err) < 0 ? -EINVAL : 0;
 }
 
@@ -61,7 +70,7 @@ static int parse_kind(struct json_object *hooks, enum wherry_hook_kind kind, str
         char where[WHERRY_JSON_WHERE_MAX];
 
         snprintf(where, sizeof(where), "hooks.%s[%zu]", kinds[kind], i);
-        if (parse_hook(json_object_array_get_idx(array, i), where, &spec->arena, &list->items[i], err) < 0)
+        if (parse_hook(json_object_array_get_idx(array, i), kind, where, &spec->arena, &list->items[i], err) < 0)
             return -EINVAL;
     }
     return 0;

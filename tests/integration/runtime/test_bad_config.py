@@ -162,7 +162,8 @@ def test_features_and_version_are_told(runtime: Runtime) -> None:
 def test_the_example_configuration_runs(runtime: Runtime, bundle: Bundle, cgroup: str) -> None:
     runtime("spec", "--bundle", str(bundle.path))
     config = json.loads((bundle.path / "config.json").read_text())
-    config["process"]["args"] = ["hostname"]
+    assert config["process"]["terminal"], "its program is a shell"
+    config["process"].update(args=["hostname"], terminal=False)
     config["linux"]["cgroupsPath"] = cgroup
     bundle.config = config
     assert runtime.run().stdout == "wherry\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -169,14 +170,27 @@ def test_a_hook_that_does_not_read_its_input_is_no_failure(runtime: Runtime, bun
     runtime.run("true")
 
 
+@pytest.mark.parametrize(
+    ("kind", "named", "expected"),
+    [
+        ("createRuntime", ["NAMED=1"], {"NAMED": "1"}),
+        ("createRuntime", [], {}),
+        ("createRuntime", None, {"CALLER": "1"}),  # as runc and crun have it
+        ("poststop", None, {"CALLER": "1"}),
+        ("createContainer", None, {}),  # in the container's namespaces: its processes could read it
+    ],
+)
 def test_a_hook_has_the_environment_that_is_named_and_no_descriptors(
-    runtime: Runtime, bundle: Bundle, tmp_path: Path
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, kind: str, named: list[str] | None, expected: dict[str, str]
 ) -> None:
-    script = f"env > {tmp_path}/env; ls /proc/self/fd > {tmp_path}/fds"
-    bundle.config["hooks"] = {"createRuntime": [_hook(script)]}
-    runtime.run("true", env={"LEAK": "1"})
-    assert "LEAK" not in (tmp_path / "env").read_text()
-    assert (tmp_path / "fds").read_text().split() == ["0", "1", "2", "3"]
+    program = "import json, os; print(json.dumps([dict(os.environ), sorted(map(int, os.listdir('/proc/self/fd')))]))"
+    hook: dict[str, Any] = _hook(f'exec {sys.executable} -c "{program}" > {tmp_path}/seen')
+    hook["env"] = named  # null is absent
+    bundle.config["hooks"] = {kind: [hook]}
+    runtime.run("true", env={"CALLER": "1"})
+    environment, descriptors = json.loads((tmp_path / "seen").read_text())
+    assert {name: value for name, value in environment.items() if name in ("NAMED", "CALLER")} == expected
+    assert descriptors == [0, 1, 2, 3]
 
 
 def test_poststop_hooks_run_when_a_hook_fails_the_creation(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:

@@ -59,6 +59,30 @@ def test_a_dangling_link_is_made_good_inside(runtime: Runtime, bundle: Bundle, t
     assert (bundle.rootfs / "var" / "run" / "data").is_dir()
 
 
+@pytest.mark.parametrize("target", ["../run/resolve/stub.conf", "/run/resolve/stub.conf", "../" * 20 + "run/stub.conf"])
+def test_a_file_is_bound_over_a_dangling_link_by_what_it_points_to_inside(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, target: str
+) -> None:  # as images of distributions with systemd-resolved have /etc/resolv.conf
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.1\n")
+    (bundle.rootfs / "etc" / "resolv.conf").symlink_to(target)
+    bundle.mount("/etc/resolv.conf", str(tmp_path / "resolv.conf"))
+    assert runtime.output("cat /etc/resolv.conf; readlink /etc/resolv.conf") == f"nameserver 192.0.2.1\n{target}"
+    assert not Path("/run/resolve").exists()
+    assert not Path("/run/stub.conf").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_dangling_links_that_lead_to_each_other_end_in_an_error(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path, kind: str
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "directory").mkdir()
+    (bundle.rootfs / "etc" / "one").symlink_to("two")
+    (bundle.rootfs / "etc" / "two").symlink_to("/etc/one")
+    bundle.mount("/etc/one", str(tmp_path / kind))
+    assert "Too many levels of symbolic links" in runtime.run(check=False).stderr
+
+
 def test_links_in_a_circle_end_in_an_error(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     (bundle.rootfs / "a").symlink_to("/b")
     (bundle.rootfs / "b").symlink_to("/a")

@@ -135,7 +135,7 @@ def test_the_example_configuration_runs_with_all_its_mounts(runtime: Runtime, bu
     runtime("spec", "--bundle", str(bundle.path))
     bundle.config = json.loads((bundle.path / "config.json").read_text())
     bundle.linux["cgroupsPath"] = cgroup
-    bundle.process["env"] = ["PATH=/bin"]
+    bundle.process.update(env=["PATH=/bin"], terminal=False)
     points = [line.split()[4] for line in runtime.output("cat /proc/self/mountinfo").splitlines()]
     assert {one["destination"] for one in bundle.config["mounts"]} <= set(points)
     assert "/sys/fs/cgroup" in points

@@ -239,6 +239,8 @@ def test_a_configuration_to_start_from(person: Person) -> None:
     written = json.loads((person.bundle.path / "config.json").read_text())
     assert written["linux"]["uidMappings"] == [{"containerID": 0, "hostID": USER, "size": 1}]
     assert "resources" not in written["linux"]
+    written["process"]["terminal"] = False
+    (person.bundle.path / "config.json").write_text(json.dumps(written))
     assert person("run", "once", stdin=None, input="id -u; exit 3\n", check=False).returncode == 3
 
 

@@ -200,7 +200,7 @@ def test_a_listener_decides_in_the_containers_stead(
     bundle.shell("mkdir /tmp/a 2>&1; sleep 1000")
     runtime.create()
     pid = runtime.state()["pid"]
-    assert len(agent.states) == 1, "the agent has its descriptor before the container is created"
+    wait_until(lambda: len(agent.states) == 1, "the agent has not got its descriptor")
     runtime("start", "kept")
     wait_until(runtime.text, "the program does not run")
     assert "Exchange full" in runtime.text()
