@@ -15,6 +15,8 @@ Faults, all keyed by what stands in the path (a digest or a tag):
   redirect       requests for them are sent to this URL, to which the path is appended
   upload_cut     after this many bytes of an upload the connection is closed; once
   body_max       parts of an upload that are larger get status 413
+  pages          requests for these paths get this document
+  html           requests for these paths get a page for people
 Faults for all: "basic": "user:password" and "bearer": {"realm":…, "token":…} ask for credentials.
 """
 
@@ -110,11 +112,25 @@ class Handler(BaseHTTPRequestHandler):
             self._challenge(faults)
         elif path == "/v2/":
             self._send(200, b"{}")
+        elif path in faults.get("pages", {}):
+            self._send(200, json.dumps(faults["pages"][path]).encode())
+        elif path in faults.get("html", ()):
+            self._send(200, b"<!doctype html><p>sign in", [("Content-Type", "text/html")])
+        elif path.endswith("/tags/list"):
+            self._tags(path)
         elif "/blobs/uploads/" in path:
             there = len(self.uploads[path.rpartition("/")[2]])
             self._send(204, b"", [("Location", path), ("Range", f"0-{max(there - 1, 0)}")])
         else:
             self._serve(path.rpartition("/")[2], path, faults, body)
+
+    def _tags(self, path: str) -> None:
+        """Two tags a page."""
+        last = urllib.parse.parse_qs(self.path.partition("?")[2]).get("last", [""])[0]
+        tags = sorted(json.loads((self.folder / "tags.json").read_text())["tags"])
+        rest = [tag for tag in tags if tag > last]
+        more = [("Link", f'<{path}?n=2&last={rest[1]}>; rel="next"')] if len(rest) > 2 else []
+        self._send(200, json.dumps({"name": path.split("/")[2], "tags": rest[:2]}).encode(), more)
 
     def _faults(self) -> dict[str, Any]:
         try:

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,14 @@ def layer_tar(files: dict[str, bytes]) -> bytes:
             entry.mode = 0o644
             archive.addfile(entry, io.BytesIO(data))
     return made.getvalue()
+
+
+def zstd_frame(data: bytes) -> bytes:
+    """A zstd frame with the data in it as it is, in blocks of at most 128 KiB (RFC 8878, 3.1.1)."""
+    blocks = [data[at : at + 128 * 1024] for at in range(0, len(data), 128 * 1024)] or [b""]
+    last = len(blocks) - 1
+    framed = [(len(block) << 3 | (number == last)).to_bytes(3, "little") + block for number, block in enumerate(blocks)]
+    return b"\x28\xb5\x2f\xfd\xa0" + len(data).to_bytes(4, "little") + b"".join(framed)
 
 
 @dataclass
@@ -65,6 +74,9 @@ class Content:
         architecture: str = "amd64",
         config: dict[str, Any] | None = None,
         diff_ids: list[str] | None = None,
+        layer_type: str = OCI_LAYER,
+        layer_fields: dict[str, Any] | None = None,
+        pack: Callable[[bytes], bytes] = lambda data: gzip.compress(data, mtime=0),
     ) -> dict[str, Any]:
         """Adds a whole image; ``diff_ids`` replaces the true ones. Returns the manifest's descriptor."""
         plain = [layer_tar(files) for files in layers]
@@ -80,7 +92,9 @@ class Content:
             "schemaVersion": 2,
             "mediaType": OCI_MANIFEST,
             "config": {"mediaType": OCI_CONFIG, **self.add_blob(json.dumps(document).encode())},
-            "layers": [{"mediaType": OCI_LAYER, **self.add_blob(gzip.compress(data, mtime=0))} for data in plain],
+            "layers": [
+                {"mediaType": layer_type, **self.add_blob(pack(data)), **(layer_fields or {})} for data in plain
+            ],
         }
         return self.add_manifest(manifest, OCI_MANIFEST, tag)
 

@@ -11,6 +11,7 @@ from wherry.images.model import HistoryRow, Image, RemoteImage, Removal, Untagge
 from wherry.images.moments import seconds_of
 from wherry.images.platform import Platform
 from wherry.images.progress import ProgressEvent
+from wherry.registry.listing import Found
 
 Version = tuple[int, int]
 
@@ -116,6 +117,17 @@ def history_row(row: HistoryRow) -> dict[str, Any]:
     }
 
 
+def search_result(found: Found) -> dict[str, Any]:
+    """A repository that a search has found."""
+    return {
+        "star_count": found.stars,
+        "is_official": found.official,
+        "name": found.name,
+        "is_automated": found.automated,
+        "description": found.description,
+    }
+
+
 def removal(item: Removal) -> dict[str, str]:
     """What happened in a removal: a name gone, or content gone."""
     return {"Untagged": item.name} if isinstance(item, Untagged) else {"Deleted": item.digest}
@@ -142,7 +154,8 @@ def progress_line(event: ProgressEvent) -> bytes:
         return json_line({"progressDetail": {}, "aux": dict(event.aux)})
     body: dict[str, Any] = {"status": event.status}
     if event.current is not None:
-        body["progressDetail"] = {"current": event.current, "total": event.total}
+        total = {} if event.total is None else {"total": event.total}
+        body["progressDetail"] = {"current": event.current, **total}
     elif event.id:
         body["progressDetail"] = {}
     return json_line(body | {"id": event.id} if event.id else body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, Stre
 from wherry.api.progress_stream import ProgressStream
 from wherry.api.router import Router
 from wherry.errors import InvalidParameter, Unsupported, WherryError
-from wherry.images.progress import Progress, ProgressEvent
+from wherry.images import search as search_terms
+from wherry.images.progress import Progress, ProgressEvent, watched
 from wherry.images.reference import join
 from wherry.registry.credentials import parse_registry_auth_header
 
@@ -65,28 +66,39 @@ async def create(agent: Agent, request: Request) -> Response:
     source = query.text("fromSrc")
     if not source:
         raise InvalidParameter("fromImage or fromSrc is required", field="fromImage")
-    if source != "-":
-        raise Unsupported(f"not supported: fromSrc={source}; send the archive itself with fromSrc=-")
+    if source == "-":
+        return StreamResponse(_lines(ProgressEvent(await _import(agent, request, request.chunks(), ""))))
+
+    async def work(progress: Progress) -> None:
+        progress(ProgressEvent(f"Downloading from {source}"))
+        chunks = watched(await agent.images.open_url(source), progress, "Importing")
+        progress(ProgressEvent(await _import(agent, request, chunks, f"Imported from {source}")))
+
+    return await ProgressStream(work).response()
+
+
+async def _import(agent: Agent, request: Request, chunks: AsyncIterator[bytes], message: str) -> str:
+    query = request.query
     image = await agent.images.import_archive(
-        request.chunks(),
+        chunks,
         repository=query.text("repo"),
         tag=query.text("tag"),
-        message=query.text("message"),
+        message=query.text("message") or message,
         changes=query.many("changes"),
-        platform=query.text("platform") or None,
+        platform=platform_text(query.text("platform")),
     )
-    return StreamResponse(_lines(ProgressEvent(image.id)))
+    return image.id
 
 
 async def _pull(agent: Agent, request: Request) -> Response:
     query = request.query
     reference = join(query.text("fromImage"), query.text("tag") or None)
-    if not reference.tag and not reference.digest:
-        raise Unsupported(f"not supported: pulling all tags of {reference.familiar}; name a tag")
     auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
     platform = platform_text(query.text("platform"))
 
     async def work(progress: Progress) -> object:
+        if not reference.tag and not reference.digest:
+            return await agent.images.pull_all(reference, auth=auth, platform=platform, progress=progress)
         return await agent.images.pull(reference, auth=auth, platform=platform, progress=progress)
 
     return await ProgressStream(work).response()
@@ -121,24 +133,29 @@ async def _lines(*events: ProgressEvent, failure: WherryError | None = None) -> 
 
 async def save_many(agent: Agent, request: Request) -> Response:
     """GET /images/get"""
-    _refuse_platform(request)
-    return StreamResponse(agent.images.save(request.query.many("names")), TAR)
+    return _save(agent, request, request.query.many("names"))
 
 
 async def save_one(agent: Agent, request: Request) -> Response:
     """GET /images/NAME/get"""
-    _refuse_platform(request)
-    return StreamResponse(agent.images.save([request.params["name"]]), TAR)
+    return _save(agent, request, [request.params["name"]])
 
 
-def _refuse_platform(request: Request) -> None:
-    if request.query.text("platform"):
-        raise Unsupported("not supported: platform; the store keeps one platform of an image")
+def _save(agent: Agent, request: Request, names: Sequence[str]) -> Response:
+    for name in names:
+        _check_platform(agent, request, name)
+    return StreamResponse(agent.images.save(names), TAR)
+
+
+def _check_platform(agent: Agent, request: Request, name: str) -> None:
+    """One platform of an image is kept: another one that is asked for is not here."""
+    if text := platform_text(request.query.text("platform")):
+        agent.images.check_platform(name, text)
 
 
 async def inspect(agent: Agent, request: Request) -> Response:
     """GET /images/NAME/json"""
-    _refuse_platform(request)
+    _check_platform(agent, request, request.params["name"])
     if request.query.flag("manifests"):
         raise Unsupported("not supported: manifests, the list of an image's platforms; one platform is kept here")
     image = agent.images.find(request.params["name"])
@@ -150,7 +167,7 @@ async def inspect(agent: Agent, request: Request) -> Response:
 
 async def history(agent: Agent, request: Request) -> Response:
     """GET /images/NAME/history"""
-    _refuse_platform(request)
+    _check_platform(agent, request, request.params["name"])
     image = agent.images.find(request.params["name"])
     return JsonResponse([render.history_row(row) for row in agent.images.history(image)])
 
@@ -166,9 +183,9 @@ async def tag(agent: Agent, request: Request) -> Response:
 
 async def push(agent: Agent, request: Request) -> Response:
     """POST /images/NAME/push"""
-    _refuse_platform(request)
     auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
     name, chosen = request.params["name"], request.query.text("tag") or None
+    _check_platform(agent, request, str(join(name, chosen)))
 
     async def work(progress: Progress) -> None:
         await agent.images.push(name, chosen, auth=auth, progress=progress)
@@ -178,8 +195,8 @@ async def push(agent: Agent, request: Request) -> Response:
 
 async def remove(agent: Agent, request: Request) -> Response:
     """DELETE /images/NAME; ``dry-run``, of ours, only says what would be removed."""
-    if request.query.many("platforms"):
-        raise Unsupported("not supported: platforms; the store keeps one platform of an image")
+    for text in request.query.many("platforms"):
+        agent.images.check_platform(request.params["name"], platform_text(text) or "")
     removals = await agent.images.remove(
         request.params["name"],
         force=request.query.flag("force"),
@@ -198,7 +215,13 @@ async def prune(agent: Agent, request: Request) -> Response:
 
 async def search(agent: Agent, request: Request) -> Response:
     """GET /images/search"""
-    raise Unsupported("not supported: /images/search; search on the registry's own page")
+    results = await agent.images.search(
+        request.query.text("term"),
+        limit=request.query.number("limit", search_terms.LIMIT_DEFAULT) or search_terms.LIMIT_DEFAULT,
+        filters=request.query.filters(),
+        auth=parse_registry_auth_header(request.headers.get("x-registry-auth")),
+    )
+    return JsonResponse([render.search_result(result) for result in results])
 
 
 def platform_text(text: str) -> str | None:

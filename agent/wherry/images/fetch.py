@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from wherry.errors import NotFound, WherryError
 from wherry.images.manifest import DOCUMENT_MAX, Descriptor
@@ -11,11 +13,14 @@ from wherry.images.model import Served
 from wherry.images.progress import Progress, ProgressEvent, Throttle, short
 from wherry.images.reference import Reference
 from wherry.images.store import BlobStore, BlobWriter, Reader
+from wherry.registry import listing
+from wherry.registry import url as urls
 from wherry.registry.client import ManifestAnswer, RegistryClient
 from wherry.registry.credentials import Credentials
-from wherry.registry.errors import AccessDenied, BadAnswer, DigestMismatch, Missing, Unreachable
+from wherry.registry.errors import AccessDenied, BadAnswer, DigestMismatch, Missing, Refused, Unreachable
 from wherry.registry.mirrors import Candidate, Mirrors, pullers, resolvers
 from wherry.registry.transport import HttpClient
+from wherry.registry.url import Url
 
 BLOB_ATTEMPTS = 4  # at one endpoint, each going on where the last one stopped
 
@@ -106,16 +111,53 @@ class Fetcher:
                 continue
             self._succeeded(what, descriptor.digest, candidate)
             return
+        if candidates and failures and all(isinstance(failure, Missing) for failure in failures):
+            for text in descriptor.urls:  # a layer that its registry may not distribute
+                try:
+                    await self._blob_from(candidates[-1], descriptor, writer, progress, urls.parse(text))
+                except (Missing, AccessDenied, BadAnswer, Unreachable, Refused) as error:
+                    failures.append(error)
+                    continue
+                self.served.append(Served(what, descriptor.digest, urls.parse(text).authority, False))
+                return
         raise self._explain(failures)
 
+    async def manifest_tags(self) -> list[str]:
+        """All tags of the reference's repository, from the first endpoint that may say what tags mean.
+
+        Errors: those of the last endpoint, in Docker's words.
+        """
+        failures: list[WherryError] = []
+        candidates = resolvers(self._candidates)
+        for candidate in candidates:
+            if self._skip(candidate, candidates):
+                continue
+            try:
+                return await listing.tags(self.client(candidate), candidate.path)
+            except (Missing, AccessDenied, BadAnswer, Unreachable) as error:
+                self._failed(candidate, error)
+                failures.append(error)
+        raise self._explain(failures)
+
+    def tagged(self, tag: str) -> Fetcher:
+        """The same endpoints and tokens, for one tag of the repository."""
+        other = copy.copy(self)
+        other.reference, other.served = replace(self.reference, tag=tag), []
+        return other
+
     async def _blob_from(
-        self, candidate: Candidate, descriptor: Descriptor, writer: BlobWriter, progress: Progress
+        self,
+        candidate: Candidate,
+        descriptor: Descriptor,
+        writer: BlobWriter,
+        progress: Progress,
+        url: Url | None = None,
     ) -> None:
         """Downloads from one endpoint: resumes after a break, starts over once when old bytes turn out wrong."""
         for attempt in range(BLOB_ATTEMPTS):
             resumed = writer.size > 0
             try:
-                await self._stream(candidate, descriptor, writer, progress)
+                await self._stream(candidate, descriptor, writer, progress, url)
             except DigestMismatch:
                 await writer.restart()
                 if not resumed:
@@ -130,12 +172,17 @@ class Fetcher:
         raise BadAnswer(f"{candidate.name}: no attempts left for {descriptor.digest}")
 
     async def _stream(
-        self, candidate: Candidate, descriptor: Descriptor, writer: BlobWriter, progress: Progress
+        self,
+        candidate: Candidate,
+        descriptor: Descriptor,
+        writer: BlobWriter,
+        progress: Progress,
+        url: Url | None,
     ) -> None:
         if writer.size > descriptor.size:
             await writer.restart()
         if writer.size < descriptor.size or not descriptor.size:
-            blob = await self.client(candidate).blob(candidate.path, descriptor.digest, writer.size)
+            blob = await self.client(candidate).blob(candidate.path, descriptor.digest, writer.size, url)
             try:
                 if blob.size is not None and blob.size != descriptor.size:
                     raise DigestMismatch(

@@ -43,18 +43,23 @@ DOCUMENT_MAX = 4 * 1024 * 1024  # bytes; the distribution specification asks reg
 CONFIG_MAX = 8 * 1024 * 1024  # bytes
 LAYERS_MAX = 500  # overlayfs stacks no more
 ENTRIES_MAX = 2000  # of an index
+URLS_MAX = 10
+REFERENCE_TYPE = "vnd.docker.reference.type"  # an annotation of what buildkit puts beside images
 SIZE_MAX = 1 << 50  # bytes; a descriptor beyond it is not meant seriously
 
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a manifest says about a blob: its type, sha256 digest and size in bytes."""
+    """What a manifest says about a blob: its type, sha256 digest and size in bytes. ``urls`` are where it is to be had
+    beside the registry (layers that may not be distributed).
+    """
 
     media_type: str
     digest: str
     size: int
     platform: Platform | None = None
     annotations: tuple[tuple[str, str], ...] = ()
+    urls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -202,7 +207,7 @@ def _descriptor(entry: Any, what: str) -> Descriptor:
         raise InvalidParameter(f"{what}.digest must be sha256: and 64 lower-case digits")
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= SIZE_MAX:
         raise InvalidParameter(f"{what}.size must be a whole number of bytes")
-    return Descriptor(media_type, digest, size, _platform(entry, what), _annotations(entry, what))
+    return Descriptor(media_type, digest, size, _platform(entry, what), _annotations(entry, what), _urls(entry, what))
 
 
 def _platform(entry: Mapping[str, Any], what: str) -> Platform | None:
@@ -224,14 +229,32 @@ def _annotations(entry: Mapping[str, Any], what: str) -> tuple[tuple[str, str], 
     return tuple(value.items())
 
 
-def select(index: Index, wanted: Platform) -> Descriptor:
-    """The entry of an index that fits ``wanted`` best; entries without a platform are no candidates."""
-    offers = [
-        (position, entry.platform)
-        for position, entry in enumerate(index.manifests)
-        if entry.platform is not None and entry.media_type in MANIFEST_TYPES + INDEX_TYPES
+def _urls(entry: Mapping[str, Any], what: str) -> tuple[str, ...]:
+    value = entry.get("urls") or []
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value) or len(value) > URLS_MAX:
+        raise InvalidParameter(f"{what}.urls must be a list of at most {URLS_MAX} strings")
+    return tuple(value)
+
+
+def images_of(index: Index) -> list[Descriptor]:
+    """The entries of an index that are images: what is said about other entries (attestations, signatures) is none."""
+    return [
+        entry
+        for entry in index.manifests
+        if entry.media_type in MANIFEST_TYPES + INDEX_TYPES and REFERENCE_TYPE not in dict(entry.annotations)
     ]
-    return index.manifests[platforms.choose(offers, wanted)]
+
+
+def select(index: Index, wanted: Platform) -> Descriptor:
+    """The image of an index that fits ``wanted`` best.
+
+    Where none names a platform, the first is taken: its configuration says what it is for.
+    """
+    images = images_of(index)
+    if images and all(entry.platform is None for entry in images):
+        return images[0]
+    offers = [(position, entry.platform) for position, entry in enumerate(images) if entry.platform is not None]
+    return images[platforms.choose(offers, wanted)]
 
 
 def descriptor_json(descriptor: Descriptor) -> dict[str, Any]:
@@ -243,6 +266,8 @@ def descriptor_json(descriptor: Descriptor) -> dict[str, Any]:
     }
     if descriptor.platform is not None:
         body["platform"] = platform_json(descriptor.platform)
+    if descriptor.urls:
+        body["urls"] = list(descriptor.urls)
     if descriptor.annotations:
         body["annotations"] = dict(descriptor.annotations)
     return body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -57,6 +57,17 @@ class Throttle:
         if now >= self._next:
             self._next = now + DETAIL_SECONDS
             self._progress(ProgressEvent(self._status, self._name, current, self._total))
+
+
+async def watched(chunks: AsyncIterator[bytes], progress: Progress, status: str) -> AsyncIterator[bytes]:
+    """The same stream, with reports of how much of it has come; nobody knows how much there will be."""
+    done, following = 0, 0.0
+    async for piece in chunks:
+        done += len(piece)
+        if time.monotonic() >= following:
+            following = time.monotonic() + DETAIL_SECONDS
+            progress(ProgressEvent(status, "", done))
+        yield piece
 
 
 @dataclass

@@ -77,7 +77,8 @@ def _stored(entry: Descriptor, store: BlobStore | None) -> ManifestAnswer | None
 
 
 def _platforms(index: Index) -> tuple[Platform, ...]:
-    return tuple(entry.platform for entry in index.manifests if entry.platform and entry.platform.os != "unknown")
+    offered = (entry.platform for entry in manifests.images_of(index))
+    return tuple(platform for platform in offered if platform and platform.os != "unknown")
 
 
 class Puller:

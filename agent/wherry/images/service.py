@@ -13,7 +13,7 @@ from typing import Any
 from wherry.config import Config
 from wherry.errors import InvalidParameter, NotFound, WherryError
 from wherry.events import Events
-from wherry.images import archive_load, archive_save, listing
+from wherry.images import archive_load, archive_save, listing, search
 from wherry.images import platform as platforms
 from wherry.images.archive_import import import_root
 from wherry.images.catalogue import Catalogue
@@ -40,13 +40,15 @@ from wherry.images.platform import Platform
 from wherry.images.progress import Progress, ProgressEvent, ignore
 from wherry.images.pull import Puller, Resolved, check_layers, resolve
 from wherry.images.push import Pusher
-from wherry.images.reference import Reference, join, parse
+from wherry.images.reference import Reference, join, parse, valid_tag
 from wherry.images.removal import Decision, Remover
 from wherry.images.store import BlobStore
 from wherry.paths import Paths
 from wherry.registry.client import RegistryClient
 from wherry.registry.credentials import Credentials, registry_of_address
+from wherry.registry.download import download
 from wherry.registry.errors import AccessDenied, Unreachable
+from wherry.registry.listing import Found
 from wherry.registry.mirrors import Mirrors, RegistrySettings
 from wherry.registry.proxies import ProxySettings
 from wherry.registry.transport import HttpClient
@@ -133,6 +135,15 @@ class Images:
         """The image of a name, digest, ID or the beginning of an ID. Errors: ``NotFound``."""
         return self._catalogue.find(name_or_id)
 
+    def check_platform(self, name: str, platform: str) -> None:
+        """Refuses a platform that an image is not for. Errors: ``NotFound``."""
+        image, wanted = self.find(name), platforms.parse(platform)
+        if platforms.rank(image.platform, wanted) is None:
+            raise NotFound(
+                f"image with reference {name} was found but does not provide the specified platform ({wanted}); it is "
+                f"for {image.platform}"
+            )
+
     def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> Sequence[Image]:
         """The images that pass the filters of ``docker images``, the newest first."""
         selection = listing.Selection(filters or {}, self.find)
@@ -178,9 +189,31 @@ class Images:
         Errors: ``NotFound`` with Docker's wording, ``Unreachable``, ``DigestMismatch``, ``InvalidParameter`` for
         malformed documents; nothing is tagged then.
         """
-        reference = reference.with_default_tag()
+        fetcher = Fetcher(self.mirrors, self._http, reference.with_default_tag(), auth, progress)
+        result = await self._pull_or_clean(fetcher, platform, progress)
+        _tell_status(reference.with_default_tag().familiar, result.changed, progress)
+        return result
+
+    async def pull_all(
+        self,
+        reference: Reference,
+        *,
+        auth: Credentials | None = None,
+        platform: str | None = None,
+        progress: Progress = ignore,
+    ) -> Sequence[PullResult]:
+        """Brings every tag of a repository, one after another. Errors: as ``pull``; what came before them stays."""
+        repository = Reference(reference.domain, reference.path)
+        fetcher = Fetcher(self.mirrors, self._http, repository, auth, progress)
+        tags = await fetcher.manifest_tags()
+        if not tags:
+            raise NotFound(f"repository {repository.familiar} has no tags")
+        results = [await self._pull_or_clean(fetcher.tagged(valid_tag(tag)), platform, progress) for tag in tags]
+        _tell_status(repository.familiar, any(result.changed for result in results), progress)
+        return results
+
+    async def _pull_or_clean(self, fetcher: Fetcher, platform: str | None, progress: Progress) -> PullResult:
         wanted = platforms.parse(platform) if platform else None
-        fetcher = Fetcher(self.mirrors, self._http, reference, auth, progress)
         try:
             return await self._pull(fetcher, wanted, progress)
         except (Unreachable, asyncio.CancelledError):
@@ -219,8 +252,6 @@ class Images:
             mirror = next(served.mirror for served in fetcher.served if served.endpoint == name)
             parts = ", ".join(_counted(fetcher, name))
             progress(ProgressEvent(f"Served by {'mirror ' if mirror else ''}{name}: {parts}"))
-        news = "Downloaded newer image for" if changed else "Image is up to date for"
-        progress(ProgressEvent(f"Status: {news} {reference.familiar}"))
         self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_repository})
         return PullResult(image, named.digest, changed, tuple(fetcher.served))
 
@@ -283,6 +314,21 @@ class Images:
         if self._catalogue.get(image.id) is not None:
             self._catalogue.add_digest(image, name.repository, image.manifest.digest)
         self._events.publish("image", "push", name.familiar, {"name": name.familiar_repository})
+
+    async def search(
+        self,
+        term: str,
+        *,
+        limit: int = search.LIMIT_DEFAULT,
+        filters: Mapping[str, Sequence[str]] | None = None,
+        auth: Credentials | None = None,
+    ) -> Sequence[Found]:
+        """Repositories of a registry by a word in their names. Errors: as ``images.search``."""
+        return await search.search(self.mirrors, self._http, term, limit=limit, filters=filters, auth=auth)
+
+    async def open_url(self, address: str) -> AsyncIterator[bytes]:
+        """The content of a URL, for an import. Errors: as ``registry.download``, at the call."""
+        return (await download(self._http, address)).chunks()
 
     async def login(self, credentials: Credentials) -> str:
         """Checks credentials with the registry that they are for; returns what to tell the user.
@@ -483,6 +529,11 @@ class Images:
         task = asyncio.create_task(self._layers.settle())
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _tell_status(name: str, changed: bool, progress: Progress) -> None:
+    news = "Downloaded newer image for" if changed else "Image is up to date for"
+    progress(ProgressEvent(f"Status: {news} {name}"))
 
 
 def _row(image_id: str, manifest: Descriptor) -> ImageRow:

@@ -130,13 +130,15 @@ class RegistryClient:
             raise DigestMismatch(f"{answer.url}: manifest verification failed for digest {name}: it is {digest}")
         return ManifestAnswer(data, answer.headers.get("content-type", ""), digest)
 
-    async def blob(self, repository: str, digest: str, offset: int = 0) -> BlobStream:
+    async def blob(self, repository: str, digest: str, offset: int = 0, url: Url | None = None) -> BlobStream:
         """Opens a blob from ``offset`` on; the registry may begin at 0 all the same. The caller verifies the digest.
+
+        With ``url`` it is asked for there, with the guards that hold for a redirect.
 
         Errors: ``Missing``, ``AccessDenied``, ``BadAnswer``, ``Unreachable``.
         """
         headers = (("Range", f"bytes={offset}-"),) if offset else ()
-        path = f"/v2/{repository}/blobs/{digest}"
+        path = url or f"/v2/{repository}/blobs/{digest}"
         answer = await self.request("GET", path, scope=_pull(repository), headers=headers)
         if answer.status == 416 and offset:
             await answer.discard()
