@@ -33,6 +33,10 @@ class WherryError(Exception):
         rest = f"; {self.allowed}" if self.allowed else ""
         return f"{place}{shown}{self.message}{rest}"
 
+    def followed_by(self, more: str) -> WherryError:
+        """The same error, with what came of it behind its message."""
+        return type(self)(f"{self.message}; {more}", field=self.field, value=self.value, allowed=self.allowed)
+
 
 class NotModified(WherryError):
     """The object already is in the state that was asked for."""

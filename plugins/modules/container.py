@@ -45,11 +45,15 @@ options:
       - V(absent) - the container is stopped and removed.
       - V(present) - the container exists as declared; whether it runs does not matter.
       - V(started) - it exists as declared and runs.
+      - V(healthy) - as V(started), and its health check has succeeded. If that does not come within
+        O(healthy_wait_timeout), or the container ends, the task fails and tells what the last checks said. A
+        container without a check counts as healthy.
       - V(stopped) - it exists as declared and does not run.
     type: str
     choices:
       - absent
       - present
+      - healthy
       - started
       - stopped
     default: started
@@ -96,6 +100,16 @@ options:
     description:
       - What runs in the container, a list of words or a string that is split into words as a shell does it.
     type: raw
+  command_handling:
+    description:
+      - V(correct) - lists stay lists.
+      - V(compatibility) - a list in O(command) or O(entrypoint) is joined with spaces and split again as a shell does it, and
+        an empty one counts as not given.
+    type: str
+    choices:
+      - compatibility
+      - correct
+    default: correct
   comparisons:
     description:
       - How options are compared, by option name; V(*) stands for all that are not named.
@@ -105,6 +119,16 @@ options:
       - Without it, single values and lists are compared strictly, sets and dictionaries as with
         V(allow_more_present), and O(stop_timeout) not at all. The names V(image) and V(networks) can be used, too.
     type: dict
+  container_default_behavior:
+    description:
+      - V(no_defaults) - an option that is not given is not compared.
+      - V(compatibility) - O(auto_remove), O(init), O(interactive), O(paused), O(privileged), O(read_only) and O(tty) are
+        V(false), and O(memory) is V(0), when they are not given.
+    type: str
+    choices:
+      - compatibility
+      - no_defaults
+    default: no_defaults
   cpu_period:
     description:
       - Length of a CPU period in microseconds.
@@ -177,6 +201,35 @@ options:
           - Operations a second.
         type: int
         required: true
+  device_requests:
+    description:
+      - Devices by driver. The driver C(cdi) serves devices by the names of the Container Device Interface; what the host
+        cannot serve is refused by name.
+    type: list
+    elements: dict
+    suboptions:
+      capabilities:
+        description:
+          - Sets of capabilities; a device must have all of one set.
+        type: list
+        elements: list
+      count:
+        description:
+          - How many devices; V(-1) stands for all.
+        type: int
+      device_ids:
+        description:
+          - Names of devices.
+        type: list
+        elements: str
+      driver:
+        description:
+          - The driver.
+        type: str
+      options:
+        description:
+          - Options of the driver.
+        type: dict
   device_write_bps:
     description:
       - Limits on writing to devices, in bytes.
@@ -270,10 +323,56 @@ options:
       - Further groups of the first process.
     type: list
     elements: str
+  healthcheck:
+    description:
+      - The command that tells whether the container is healthy, and how often it is run.
+      - Durations are numbers with V(h), V(m), V(s), V(ms) or V(us), such as V(1m30s).
+    type: dict
+    suboptions:
+      test:
+        description:
+          - A string for a shell, or a list that begins with V(CMD), V(CMD-SHELL) or V(NONE).
+        type: raw
+      test_cli_compatible:
+        description:
+          - If V(true) and O(healthcheck.test) is not given, the image's test stays, with the other parts given here. If
+            V(false), there is then no check.
+        type: bool
+        default: false
+      interval:
+        description:
+          - Time between two checks. The default of the agent is 30 s.
+        type: str
+      timeout:
+        description:
+          - How long a check may take. The default of the agent is 30 s.
+        type: str
+      start_period:
+        description:
+          - How long failures do not count after the start.
+        type: str
+      start_interval:
+        description:
+          - Time between two checks within that period. The default of the agent is 5 s.
+        type: str
+      retries:
+        description:
+          - After how many failures in a row the container is unhealthy. The default of the agent is 3.
+        type: int
+  healthy_wait_timeout:
+    description:
+      - With O(state=healthy), how many seconds to wait. V(0) or less waits without an end.
+    type: float
+    default: 300
   hostname:
     description:
       - The host name of the container.
     type: str
+  ignore_image:
+    description:
+      - The same as V(image) with V(ignore) in O(comparisons).
+    type: bool
+    default: false
   image_comparison:
     description:
       - Which image says what a container has without that it was declared, when O(comparisons) are strict.
@@ -318,6 +417,10 @@ options:
       - Keep anonymous volumes when the container is removed.
     type: bool
     default: true
+  kernel_memory:
+    description:
+      - Refused by name - kernels have no limit for kernel memory alone any more.
+    type: str
   kill_signal:
     description:
       - The signal of O(force_kill), SIGKILL if it is not given.
@@ -326,6 +429,11 @@ options:
     description:
       - Labels of the container. Values must be strings.
     type: dict
+  links:
+    description:
+      - Containers of the default network, as C(NAME) or C(NAME:ALIAS), that this container knows by these names.
+    type: list
+    elements: str
   log_driver:
     description:
       - How the output of the container is kept.
@@ -484,6 +592,11 @@ options:
           - Further names of the container in it.
         type: list
         elements: str
+      links:
+        description:
+          - Containers of it, as C(NAME) or C(NAME:ALIAS), that this container knows by these names.
+        type: list
+        elements: str
       driver_opts:
         description:
           - Options of the driver for this attachment.
@@ -552,6 +665,15 @@ options:
       - V(never) - not at all.
     type: raw
     default: missing
+  pull_check_mode_behavior:
+    description:
+      - What check mode says of O(pull=always). If it is not given, the registry is asked, and check mode tells what the run does.
+      - V(image_not_present) - only an image that is not on the host is a change; the registry is not asked.
+      - V(always) - a pull is always a change.
+    type: str
+    choices:
+      - image_not_present
+      - always
   purge_networks:
     description:
       - Unplug the container from networks that O(networks) does not have.
@@ -566,6 +688,10 @@ options:
       - Make the container anew in any case.
     type: bool
     default: false
+  removal_wait_timeout:
+    description:
+      - How many seconds the removal of a container may take. Without an end if it is not given.
+    type: float
   restart:
     description:
       - Restart the container if it runs.
@@ -726,34 +852,15 @@ actions:
       after: {"state": "present", "image": "nginx:1.27"}
 """
 
-import os
-
 from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentError
 from ansible_collections.wherry.node.plugins.module_utils.container_options import OPTIONS
+from ansible_collections.wherry.node.plugins.module_utils.container_resource import as_resource
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import declare, fail, resource_module
-
-
-def with_host_paths(resource):
-    """Makes paths of the host absolute: the agent knows neither this user's home nor this directory."""
-    if "env_file" in resource:
-        resource["env_file"] = os.path.abspath(resource["env_file"])
-    if "volumes" in resource:
-        resource["volumes"] = [_with_absolute_source(entry) for entry in resource["volumes"]]
-    for mount in resource.get("mounts", ()):
-        if mount.get("type") == "bind" and mount.get("source"):
-            mount["source"] = os.path.abspath(os.path.expanduser(mount["source"]))
-
-
-def _with_absolute_source(entry):
-    source, colon, rest = entry.partition(":")
-    if colon and source[:1] in (".", "~"):
-        source = os.path.abspath(os.path.expanduser(source))
-    return source + colon + rest
 
 
 def end_of_run(result):
     """Exit code and output of a container that was waited for, ``None`` when none was."""
-    outcomes = [action["outcome"] for action in result["actions"] if action.get("outcome")]
+    outcomes = [action["outcome"] for action in result["actions"] if "exit_code" in action.get("outcome", {})]
     return outcomes[-1] if outcomes else None
 
 
@@ -761,7 +868,7 @@ def main():
     """Runs the module."""
     module = resource_module(OPTIONS)
     try:
-        result = declare(module, OPTIONS, "container", "container", with_host_paths)
+        result = declare(module, OPTIONS, "container", "container", as_resource)
     except AgentError as error:
         fail(module, error)
     outcome = end_of_run(result)

@@ -113,6 +113,7 @@ def _agrees(wish: EndpointSettings, now: EndpointSettings) -> bool:
         and (not wish.ipv6 or wish.ipv6 == now.ipv6)
         and (not wish.mac or wish.mac == now.mac.lower())
         and set(wish.aliases) <= set(now.aliases)
+        and set(wish.links) <= set(now.links)
         and (not wish.gw_priority or wish.gw_priority == now.gw_priority)
         and all(now.driver_options.get(name) == value for name, value in wish.driver_options.items())
     )

@@ -14,11 +14,11 @@ from wherry.containers.waiting import ExitResult
 from wherry.engine import attachments
 from wherry.engine.attachments import NetworkChanges
 from wherry.engine.compare import Difference
-from wherry.engine.documents.container import ContainerDocument
+from wherry.engine.documents.container import RUNNING, ContainerDocument
 from wherry.engine.documents.container_properties import PROPERTIES
 from wherry.engine.model import Action, Run, Step
 from wherry.engine.world import World
-from wherry.errors import NotFound, NotModified, WherryError
+from wherry.errors import Conflict, NotFound, NotModified, WherryError
 
 KIND = ContainerDocument.kind
 LARGEST_OUTPUT = 1 << 20
@@ -104,39 +104,37 @@ def remove(document: ContainerDocument, world: World, existing: Container) -> St
     world.expect_no_container(document.name)
 
     async def run() -> None:
-        await _take_away(document, world, existing)
+        await take_away(document, world, existing)
 
     before = {"state": shown_state(existing)}
     return Step(Action(KIND, document.name, "remove", "it shall be absent", before, {"state": "absent"}), run)
 
 
-def recreate(document: ContainerDocument, request: CreateRequest, world: World, existing: Container) -> Run:
-    """Takes the container away and makes it anew."""
-
-    async def run() -> None:
-        await _take_away(document, world, existing)
-        await world.nouns.containers.create(request)
-
-    return run
-
-
-async def _take_away(document: ContainerDocument, world: World, existing: Container) -> None:
+async def take_away(document: ContainerDocument, world: World, existing: Container) -> None:
     """Ends and removes a container; one that removes itself at its end is waited for."""
     containers = world.nouns.containers
     try:
         current = containers.find(existing.id)
         gone = containers.wait(existing.id, "removed")
         if current.state.is_running:
-            await _end(document, world, existing)
+            await end(document, world, existing)
             if current.host_config.auto_remove:
                 await gone
                 return
-        await containers.remove(existing.id, force=True, volumes=not document.handling.keep_volumes)
+        removal = containers.remove(existing.id, force=True, volumes=not document.handling.keep_volumes)
+        # It goes on when nobody waits any more: half a removal would help nobody.
+        await asyncio.wait_for(asyncio.shield(removal), document.handling.removal_wait_timeout)
     except NotFound:
         return
+    except asyncio.TimeoutError:
+        waited = f"{document.handling.removal_wait_timeout:g}"
+        raise Conflict(
+            f"container {document.name} was not removed in time", field="removal_wait_timeout", value=waited
+        ) from None
 
 
-async def _end(document: ContainerDocument, world: World, existing: Container) -> None:
+async def end(document: ContainerDocument, world: World, existing: Container) -> None:
+    """Ends a container in the way that the document says."""
     handling, containers = document.handling, world.nouns.containers
     try:
         if handling.force_kill:
@@ -217,7 +215,7 @@ def _disconnect(world: World, existing: Container, name: str) -> Run:
 def run_state(document: ContainerDocument, world: World, existing: Container) -> list[Step]:
     """Starts, stops, restarts, pauses or resumes a container that is otherwise as declared."""
     running = existing.state.is_running
-    if document.state == "started":
+    if document.state in RUNNING:
         if not running:
             return start(document, world, "stopped")
         steps = [_restart(document, world)] if document.handling.restart else []
@@ -228,7 +226,7 @@ def run_state(document: ContainerDocument, world: World, existing: Container) ->
     if document.state == "stopped" and running:
 
         async def stop() -> None:
-            await _end(document, world, existing)
+            await end(document, world, existing)
 
         before, after = {"state": "started"}, {"state": "stopped"}
         return [Step(Action(KIND, document.name, "stop", "it shall not run", before, after), stop)]

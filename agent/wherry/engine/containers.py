@@ -9,10 +9,10 @@ from typing import Any
 
 from wherry.containers import log_options, merge, validate
 from wherry.containers.model import Container, CreateRequest, EndpointSettings, NetworkingConfig
-from wherry.engine import attachments, container_steps
+from wherry.engine import attachments, container_steps, healthy, replacement
 from wherry.engine.compare import Difference, differences
 from wherry.engine.container_steps import KIND, shown_state
-from wherry.engine.documents.container import ContainerDocument
+from wherry.engine.documents.container import RUNNING, ContainerDocument
 from wherry.engine.documents.container_properties import PROPERTIES
 from wherry.engine.documents.image import named
 from wherry.engine.documents.property import Draft
@@ -42,10 +42,11 @@ class Findings:
 async def plan(document: ContainerDocument, world: World) -> list[Step]:
     """What has to be done for one container."""
     existing = world.container(document.name)
+    left = replacement.leftover(document, world)
     if document.state == "absent":
         if existing is None:
-            return [nothing(KIND, document.name, "there is no such container")]
-        return [container_steps.remove(document, world, existing)]
+            return left or [nothing(KIND, document.name, "there is no such container")]
+        return [container_steps.remove(document, world, existing), *left]
     attachments.check_networks(document, world)
     _check_containers(document, world)
     steps, image = await _image_steps(document, world, existing)
@@ -53,9 +54,14 @@ async def plan(document: ContainerDocument, world: World) -> list[Step]:
         steps += _create(document, world, image)
     else:
         steps += _settle(document, world, existing, image)
-    return steps if any(step.action.changed for step in steps) else [
-        nothing(KIND, document.name, "the container is as declared")
-    ]  # fmt: skip
+    steps += left
+    as_declared = not any(step.action.changed for step in steps)
+    return [nothing(KIND, document.name, "the container is as declared"), *steps] if as_declared else steps
+
+
+def _last(document: ContainerDocument, world: World) -> list[Step]:
+    """What comes when the container runs."""
+    return [healthy.wait(document, world)] if document.state == "healthy" else []
 
 
 def _check_containers(document: ContainerDocument, world: World) -> None:
@@ -69,8 +75,9 @@ def _check_containers(document: ContainerDocument, world: World) -> None:
         )
         if value.startswith("container:")
     }
-    for number, entry in enumerate(document.declared.get("volumes_from", ())):
-        references[f"volumes_from[{number}]"] = entry.partition(":")[0]
+    for option in ("volumes_from", "links"):
+        for number, entry in enumerate(document.declared.get(option, ())):
+            references[f"{option}[{number}]"] = entry.partition(":")[0]
     for option, reference in references.items():
         if not world.declares(KIND, reference):
             try:
@@ -122,9 +129,9 @@ def _create(document: ContainerDocument, world: World, image: Target) -> list[St
     after = {"state": "present", "image": document.image, **_declared(document)}
     action = Action(KIND, document.name, "create", "there is no such container", {"state": "absent"}, after)
     steps = [Step(action, container_steps.create(request, world))]
-    if document.state == "started":
+    if document.state in RUNNING:
         steps += container_steps.first_start(document, world)
-    return steps
+    return [*steps, *_last(document, world)]
 
 
 def _request(document: ContainerDocument, image: str) -> CreateRequest:
@@ -179,7 +186,7 @@ def _settle(document: ContainerDocument, world: World, existing: Container, imag
     if changed:
         steps.append(container_steps.update(document, world, existing, changed))
     steps += container_steps.plug(document, world, existing, found.networks)
-    return [*steps, *container_steps.run_state(document, world, existing)]
+    return [*steps, *container_steps.run_state(document, world, existing), *_last(document, world)]
 
 
 def _inherited(document: ContainerDocument, world: World, existing: Container, image: Target) -> ImageConfig:
@@ -218,7 +225,6 @@ def _recreate(
         container_steps.show_networks(existing, found.networks, before, after)
     reason = f"{', '.join(reasons)} changed" if reasons else "recreate is asked for"
     action = Action(KIND, document.name, "recreate", reason, before, after)
-    steps = [Step(action, container_steps.recreate(document, request, world, existing))]
-    if document.state == "started":
-        steps += container_steps.start(document, world, shown_state(existing))
-    return steps
+    rest = container_steps.start(document, world, shown_state(existing)) if document.state in RUNNING else []
+    rest += _last(document, world)
+    return replacement.Replacement(document, request, world, existing).guarded(action, rest)

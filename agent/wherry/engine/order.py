@@ -84,4 +84,5 @@ def _is_used_by(first: Document, container: ContainerDocument) -> bool:
 def _containers_of(container: ContainerDocument) -> set[str]:
     modes = (container.network_mode, container.declared.get("pid_mode"), container.declared.get("ipc_mode"))
     joined = {mode.partition(":")[2] for mode in modes if mode and mode.startswith("container:")}
-    return joined | {entry.partition(":")[0] for entry in container.declared.get("volumes_from", ())}
+    entries = (*container.declared.get("volumes_from", ()), *container.declared.get("links", ()))
+    return joined | {entry.partition(":")[0] for entry in entries}

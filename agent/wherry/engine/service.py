@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 
 from wherry.containers.service import Containers
 from wherry.engine import containers as container_plans
@@ -41,8 +42,8 @@ class Engine:
 
     async def check(self, documents: Sequence[Document]) -> Result:
         """The plan as a result: what would be done, and the objects as they are."""
-        plan = await self._plan(documents)
-        return Result(plan.actions, self._objects(documents))
+        plan = await self._plan([_as_check_mode_asks(document) for document in documents])
+        return Result((*plan.actions, *_assumed_pulls(documents)), self._objects(documents))
 
     async def apply(self, documents: Sequence[Document]) -> Result:
         """Plans, and carries the plan out."""
@@ -82,6 +83,27 @@ class Engine:
             for key in sorted(set(keys)):
                 await stack.enter_async_context(self._locks.setdefault(key, asyncio.Lock()))
             yield
+
+
+def _as_check_mode_asks(document: Document) -> Document:
+    """``pull_check_mode_behavior`` of a container: whoever names one does not want the registry asked."""
+    if not isinstance(document, ContainerDocument) or not document.handling.pull_check_mode_behavior:
+        return document
+    pull = "missing" if document.handling.pull == "always" else document.handling.pull
+    return replace(document, handling=replace(document.handling, pull=pull))
+
+
+def _assumed_pulls(documents: Sequence[Document]) -> list[Action]:
+    """Pulls that ``pull_check_mode_behavior: always`` tells as changes."""
+    reason = "pull_check_mode_behavior is always"
+    return [
+        Action("image", document.image, "pull", reason)
+        for document in documents
+        if isinstance(document, ContainerDocument)
+        and document.image
+        and document.handling.pull == "always"
+        and document.handling.pull_check_mode_behavior == "always"
+    ]
 
 
 def _parts(documents: Sequence[Document]) -> list[list[Document]]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from wherry.aio import in_thread
-from wherry.errors import Conflict, Forbidden, NotFound, SystemFailure, WherryError
+from wherry.errors import Conflict, Forbidden, NotFound, SystemFailure, Unavailable, WherryError
 from wherry.events import Events
 from wherry.ids import SHORT_ID_LENGTH
 from wherry.networks import endpoints, plumbing, ports
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 CONTAINER_MODE = "container:"
 JOINED_MODES = ("host", "none")
+T = TypeVar("T")
 
 
 class Sandboxes:
@@ -65,7 +67,7 @@ class Sandboxes:
             await self._departures[attachment.container_id]
         if attachment.mode.startswith(CONTAINER_MODE):
             return self._join(attachment)
-        sandbox = self._reserve(attachment)
+        sandbox = await self._once_departed(lambda: self._reserve(attachment))
         try:
             await self._build(sandbox, attachment)
         except BaseException as error:
@@ -98,13 +100,28 @@ class Sandboxes:
         """Waits until nothing of detached containers is left in the kernel."""
         await asyncio.gather(*self._departures.values())
 
+    async def _once_departed(self, reserve: Callable[[], T]) -> T:
+        """A reservation; one that fails is tried again when containers that are leaving have left their addresses."""
+        try:
+            return reserve()
+        except (Forbidden, Unavailable):
+            if not self._departures:
+                raise
+        await self.settled()
+        return reserve()
+
     async def connect(self, network: Network, container_id: str, request: EndpointRequest) -> Endpoint:
         """Plugs a running container into one more network."""
-        sandbox = self._running(container_id)
-        self._check_connect(network, sandbox)
-        endpoint = self._endpoint(network, request, sandbox.endpoints)
-        after = replace(sandbox, endpoints=(*sandbox.endpoints, endpoint))
-        self._registry.save_sandbox(after, Phase.SETTLED)
+
+        def reserve() -> tuple[Sandbox, Endpoint, Sandbox]:
+            before = self._running(container_id)
+            self._check_connect(network, before)
+            chosen = self._endpoint(network, request, before.endpoints)
+            after = replace(before, endpoints=(*before.endpoints, chosen))
+            self._registry.save_sandbox(after, Phase.SETTLED)
+            return before, chosen, after
+
+        sandbox, endpoint, after = await self._once_departed(reserve)
         try:
             await self._host.ensure(network)
             path = Path(str(sandbox.netns_path))

@@ -131,3 +131,17 @@ def test_forcing_does_not_disconnect_what_is_not_connected(docker: Docker, busyb
         assert "is not connected to network front" in said
     finally:
         docker("rm", "-f", "elsewhere")
+
+
+def test_an_address_is_free_as_soon_as_its_container_has_ended(
+    docker: Docker, api: docker_py.DockerClient, busybox: str, network: str
+) -> None:
+    containers = []
+    for number in range(5):
+        name = f"quick-{number}"
+        docker("create", "--network", network, "--ip", "10.55.0.9", "--name", name, busybox, "sleep", "100")
+        containers.append(api.containers.get(name))
+    for container in containers:
+        container.start()
+        container.kill()
+        container.wait()

@@ -64,8 +64,8 @@ BAD_CONTAINERS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"env": {"COUNT": 1}}, 'env.COUNT: "1": must be a string; put it in quotes'),
     ({"labels": {"a": True}}, 'labels.a: "True": must be a string; put it in quotes'),
-    ({"state": "running"}, 'state: "running": unknown choice; one of absent, present, started, stopped'),
-    ({"state": "healthy"}, 'state: "healthy": is not supported yet: health checks are not run'),
+    ({"state": "running"}, 'state: "running": unknown choice; one of absent, present, started, healthy, stopped'),
+    ({"healthcheck": {"retries": -1}}, 'healthcheck.retries: "-1": must be at least 0'),
     ({"init": "perhaps"}, 'init: "perhaps": must be true or false'),
     (
         {"volumes": ["pages"]},

@@ -18,7 +18,8 @@ from wherry.images.platform import parse as parse_platform
 from wherry.images.reference import is_identifier
 from wherry.images.reference import parse as parse_reference
 
-STATES = ("absent", "present", "started", "stopped")
+STATES = ("absent", "present", "started", "healthy", "stopped")
+RUNNING = frozenset({"started", "healthy"})
 COMPARISONS = ("strict", "ignore", "allow_more_present")
 _NAME = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 _PULL = {True: "always", False: "missing"}
@@ -36,6 +37,7 @@ class Handling:
     keep_volumes: bool = True
     stop_timeout: int | None = None
     pull: str = "missing"
+    pull_check_mode_behavior: str = ""
     platform: str = ""
     recreate: bool = False
     restart: bool = False
@@ -44,6 +46,8 @@ class Handling:
     image_name_mismatch: str = "ignore"
     image_label_mismatch: str = "ignore"
     networks_cli_compatible: bool = True
+    healthy_wait_timeout: float = 300.0
+    removal_wait_timeout: float | None = None
     comparisons: Mapping[str, str] = field(default_factory=dict)
 
     def comparison(self, option: str, shape: Shape) -> str:
@@ -80,9 +84,10 @@ def parse(resource: Mapping[str, Any]) -> ContainerDocument:
     """Reads the options of a container; errors name option, value and what is allowed."""
     options = fields.Options(resource)
     declared = _declared(options)
+    options.get("kernel_memory", _kernel_memory)
     document = ContainerDocument(
         name=options.required("name", container_name),
-        state=options.default("state", _state, "started"),
+        state=options.default("state", fields.choice(*STATES), "started"),
         image=options.get("image", image_name),
         paused=options.get("paused", fields.flag),
         declared=declared,
@@ -117,10 +122,11 @@ def image_name(value: Any, where: str) -> str:
     return text
 
 
-def _state(value: Any, where: str) -> str:
-    if value == "healthy":
-        raise InvalidParameter("is not supported yet: health checks are not run", field=where, value=value)
-    return fields.choice(*STATES)(value, where)
+def _kernel_memory(value: Any, where: str) -> None:
+    allowed = "memory, which kernel memory is part of"
+    raise InvalidParameter(
+        "is not supported: kernels have no such limit any more", field=where, value=value, allowed=allowed
+    )
 
 
 def _declared(options: fields.Options) -> dict[str, Any]:
@@ -161,6 +167,9 @@ def _handling(options: fields.Options) -> Handling:
         keep_volumes=options.default("keep_volumes", fields.flag, defaults.keep_volumes),
         stop_timeout=options.get("stop_timeout", fields.whole(-1)),
         pull=options.default("pull", _pull, defaults.pull),
+        pull_check_mode_behavior=options.default(
+            "pull_check_mode_behavior", fields.choice("image_not_present", "always"), defaults.pull_check_mode_behavior
+        ),
         platform=options.default("platform", _platform, defaults.platform),
         recreate=options.default("recreate", fields.flag, defaults.recreate),
         restart=options.default("restart", fields.flag, defaults.restart),
@@ -177,6 +186,8 @@ def _handling(options: fields.Options) -> Handling:
         networks_cli_compatible=options.default(
             "networks_cli_compatible", fields.flag, defaults.networks_cli_compatible
         ),
+        healthy_wait_timeout=options.default("healthy_wait_timeout", fields.seconds, defaults.healthy_wait_timeout),
+        removal_wait_timeout=options.get("removal_wait_timeout", fields.seconds),
         comparisons=options.default("comparisons", _comparisons, {}),
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 from wherry.containers.log_options import OPTIONS
 from wherry.containers.model import Container
 from wherry.engine.documents import container_values as values
-from wherry.engine.documents import fields, ports, quantities, storage
+from wherry.engine.documents import fields, healthcheck, links, ports, quantities, storage
 from wherry.engine.documents.property import Draft, Property, Shape, assignments, in_config, in_host
 from wherry.images.model import ImageConfig
 
@@ -146,6 +146,7 @@ CONFIGURATION = (
     _text("stop_timeout", read=fields.whole(-1)),
     _text("tty", read=fields.flag),
     _text("interactive", "open_stdin", fields.flag),
+    healthcheck.PROPERTY,
 )
 
 LIMITS = (
@@ -212,6 +213,13 @@ HOST = (
         show=_rates_json,
     ),
     in_host("devices", "devices", fields.list_of(values.device), shape=Shape.SET, canonical=set, show=_devices_json),
+    in_host(
+        "device_requests",
+        "device_requests",
+        fields.list_of(values.device_request),
+        shape=Shape.LIST,
+        show=lambda requests: [values.device_request_json(one) for one in requests],
+    ),
     in_host("dns_options", "dns_opts", fields.texts, shape=Shape.SET, canonical=set),
     in_host("dns_search", "dns_search_domains", fields.texts, shape=Shape.LIST),
     in_host("dns", "dns_servers", fields.list_of(fields.address()), shape=Shape.LIST),
@@ -219,6 +227,7 @@ HOST = (
     in_host("group_add", "groups", fields.texts, shape=Shape.SET, canonical=set),
     in_host("init", "init", fields.flag, canonical=bool, show=bool),
     in_host("ipc_mode", "ipc_mode", fields.filled),
+    in_host("links", "links", links.read, shape=Shape.SET, canonical=set),
     Property(
         "log_driver",
         _text_choice(*OPTIONS),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wherry.containers import signals
-from wherry.containers.model import DeviceMapping, ThrottleDevice, Ulimit
+from wherry.containers.model import DeviceMapping, DeviceRequest, ThrottleDevice, Ulimit
 from wherry.engine.documents import fields
 from wherry.engine.documents.quantities import size
 from wherry.errors import InvalidParameter
@@ -180,3 +180,29 @@ def canonical_hosts(entries: tuple[str, ...]) -> set[str]:
         name, _, target = entry.replace("=", ":", 1).partition(":")
         found.add(f"{name}:{target.strip('[]')}")
     return found
+
+
+def device_request(value: Any, where: str) -> DeviceRequest:
+    """An entry of ``device_requests``."""
+    options = fields.suboptions(value, where)
+    request = DeviceRequest(
+        driver=options.default("driver", fields.text, ""),
+        count=options.default("count", fields.whole(-1), 0),
+        device_ids=options.default("device_ids", fields.texts, ()),
+        capabilities=options.default("capabilities", fields.list_of(fields.texts), ()),
+        options=options.default("options", fields.text_map, {}),
+    )
+    options.finish()
+    return request
+
+
+def device_request_json(request: DeviceRequest) -> dict[str, Any]:
+    """It in the words of the option, without what says nothing."""
+    body = {
+        "driver": request.driver,
+        "count": request.count,
+        "device_ids": list(request.device_ids),
+        "capabilities": [list(names) for names in request.capabilities],
+        "options": dict(request.options),
+    }
+    return {name: value for name, value in body.items() if value}

@@ -7,6 +7,7 @@ allowed.
 from __future__ import annotations
 
 import ipaddress
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -93,6 +94,13 @@ def whole(lowest: int | None = None, highest: int | None = None) -> Reader[int]:
         return value
 
     return read
+
+
+def seconds(value: Any, where: str) -> float:
+    """A number of seconds, fractions allowed."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise InvalidParameter("must be a number of seconds", field=where, value=value)
+    return float(value)
 
 
 def choice(*allowed: str) -> Reader[str]:

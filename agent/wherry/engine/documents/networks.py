@@ -6,7 +6,7 @@ import ipaddress
 from typing import Any
 
 from wherry.containers.model import EndpointSettings
-from wherry.engine.documents import fields
+from wherry.engine.documents import fields, links
 from wherry.engine.documents.container_values import mac_address
 from wherry.errors import InvalidParameter
 from wherry.networks.model import Subnet
@@ -29,6 +29,7 @@ def attachments(value: Any, where: str) -> dict[str, EndpointSettings]:
             aliases=options.default("aliases", fields.texts, ()),
             driver_options=options.default("driver_opts", fields.text_map, {}),
             gw_priority=options.default("gw_priority", fields.whole(), 0),
+            links=options.default("links", links.read, ()),
         )
         options.finish()
     return found
@@ -95,6 +96,7 @@ def attachment_json(settings: EndpointSettings, name: str) -> dict[str, Any]:
         "aliases": list(settings.aliases),
         "driver_opts": dict(settings.driver_options),
         "gw_priority": settings.gw_priority,
+        "links": list(settings.links),
     }
     return {key: value for key, value in body.items() if value}
 
