@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-
+from wherry import native
 from wherry.config import Config
 from wherry.containers.service import Containers
 from wherry.engine.service import Engine
@@ -64,6 +63,6 @@ class Agent:
         """What a download or upload left there when an earlier agent died."""
         for entry in self.paths.temporary.iterdir():
             if entry.is_dir() and not entry.is_symlink():
-                shutil.rmtree(entry)
+                native.remove_tree(entry)
             else:
                 entry.unlink()

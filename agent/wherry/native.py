@@ -374,10 +374,13 @@ def changes(upper: str | Path, lower: Sequence[str | Path], *, user_xattr: bool 
 def remove_tree(path: str | Path) -> None:
     """Removes a directory with all that is in it, however deep that is (shutil.rmtree ends where Python's stack does).
 
-    Links are not followed. One that is not there is no error.
+    Links are not followed. One that is not there is no error. Blocks.
     """
     error = _error()
-    parent = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        parent = os.open(Path(path).parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
     try:
         _check(lib.wherry_remove_tree(parent, os.fsencode(Path(path).name), 2**64 - 1, error), error)
     except NativeError as failure:

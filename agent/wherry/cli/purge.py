@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 from pathlib import Path
 
+from wherry import native
 from wherry.agent import Agent
 from wherry.config import Config
 from wherry.errors import SystemFailure
@@ -56,8 +56,7 @@ def _remove_files(paths: Paths) -> None:
     if left:
         raise SystemFailure(f"still mounted, so nothing was deleted: {', '.join(left)}")
     for directory in paths.directories:
-        with contextlib.suppress(FileNotFoundError):
-            shutil.rmtree(directory)
+        native.remove_tree(directory)
     for suffix in ("", "-wal", "-shm"):
         paths.database.with_name(paths.database.name + suffix).unlink(missing_ok=True)
     paths.lock.unlink(missing_ok=True)

@@ -123,9 +123,14 @@ class Adoption:
         await self._remover.finish(self._registry.find(container.id), volumes=container.host_config.auto_remove)
 
     async def _sweep_orphans(self) -> None:
-        """Directories, mounts and control groups that no record knows."""
+        """What no record knows: containers of the runtime (their processes, groups and systemd scopes), directories,
+        mounts, control groups.
+        """
         known = {container.id for container in self._registry}
         paths = self._context.paths
+        for record in paths.runtime.glob("*"):
+            if _ID.fullmatch(record.name) and record.name not in known:
+                await self._delete_unknown(record.name)
         present = {entry.name for root in (paths.containers, paths.run_containers) for entry in root.iterdir()}
         for name in present - known:
             if _ID.fullmatch(name) or name.startswith(".removed-"):
@@ -135,6 +140,14 @@ class Adoption:
         await in_thread(_sweep_cgroups, paths.instance, known)
         running = {container.id for container in self._registry if container.state.is_running}
         await self._context.volumes.release_all_but(running)
+
+    async def _delete_unknown(self, container_id: str) -> None:
+        log.info("removing what runs of container %s", container_id[:12])
+        try:
+            await runtime_commands.delete_unknown(self._context, container_id)
+            await self._context.networks.detach(container_id)
+        except WherryError as error:
+            log.error("container %s: %s", container_id[:12], error)
 
     async def _start_demanded(self, cut_short: set[str]) -> None:
         """Starts what ``always``, ``unless-stopped`` and, where a run was cut short, ``on-failure`` ask for.

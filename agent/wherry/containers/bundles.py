@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from wherry import native
 from wherry.containers import cdi, device_requests, host_files, identity, links, rootfs, storage
 from wherry.containers.context import Context
 from wherry.containers.layout import ContainerLayout
@@ -80,7 +80,7 @@ def write(
 ) -> Path:
     """Writes the whole bundle of a mounted and connected container and returns its directory; blocks."""
     layout = context.layout(container.id)
-    shutil.rmtree(layout.run, ignore_errors=True)
+    native.remove_tree(layout.run)
     layout.run.mkdir(mode=PRIVATE_MODE, parents=True)
     mounts = storage.prepare(layout, mounts)
     who = identity.resolve(container.config.user, container.host_config.group_add, identity.reader_of(layout.rootfs))

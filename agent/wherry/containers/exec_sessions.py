@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -200,7 +199,8 @@ class Execs:
         if container is not None:
             self._registry.publish(container, "exec_die", {"execID": session.id, "exitCode": str(exit_code)})
         session.ended.set()
-        await in_thread(shutil.rmtree, directory, ignore_errors=True)
+        with contextlib.suppress(native.NativeError):
+            await in_thread(native.remove_tree, directory)
 
     def _forget_oldest(self) -> None:
         ended = [session.id for session in self._sessions.values() if session.exit_code is not None]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,7 +37,8 @@ def unmount(layout: ContainerLayout) -> None:
             native.unmount(target, lazy=True)
     for root in layout.images.glob("*/root"):
         native.unmount(root, lazy=True)
-    shutil.rmtree(layout.images, ignore_errors=True)
+    with contextlib.suppress(native.NativeError):
+        native.remove_tree(layout.images)
     for part in layout.parts.glob("*"):
         # A bind from the same file system does not look like a mount. Only what is empty goes, no volume's content.
         native.unmount(part, lazy=True)
@@ -53,9 +54,9 @@ def remove_directories(layout: ContainerLayout) -> None:
     The directory gets another name first, so that one that is there under its own name is always whole.
     """
     unmount(layout)
-    shutil.rmtree(layout.run, ignore_errors=True)
+    with contextlib.suppress(native.NativeError):
+        native.remove_tree(layout.run)
     doomed = layout.data.with_name(f".removed-{layout.container_id}")
     if layout.data.exists():
         layout.data.rename(doomed)
-    if doomed.exists():
-        shutil.rmtree(doomed)
+    native.remove_tree(doomed)

@@ -44,8 +44,20 @@ async def delete(context: Context, container: Container) -> None:
         await _run(context, container, "delete", "--force", container.id)
 
 
+async def delete_unknown(context: Context, container_id: str) -> None:
+    """The same for one of which only the runtime has a record."""
+    with contextlib.suppress(OutOfState):
+        await _run_verb(context, "", container_id, "delete", "--force", container_id)
+
+
 async def _run(context: Context, container: Container, *arguments: str, given: str | None = None) -> None:
-    runtime = context.runtime(container.host_config.runtime)
+    await _run_verb(context, container.host_config.runtime, container.id, *arguments, given=given)
+
+
+async def _run_verb(
+    context: Context, runtime_name: str, container_id: str, *arguments: str, given: str | None = None
+) -> None:
+    runtime = context.runtime(runtime_name)
     program = runtime.program
     command = [str(program), *runtime.arguments, "--root", str(context.paths.runtime), *arguments]
 
@@ -60,4 +72,4 @@ async def _run(context: Context, container: Container, *arguments: str, given: s
         raise SystemFailure(f"{program} {arguments[0]}: {error}") from error
     if done.returncode:
         kind = OutOfState if any(words in done.stderr.lower() for words in OTHER_STATES) else SystemFailure
-        raise kind(f"{arguments[0]} {container.short_id}: {done.stderr.strip()}")
+        raise kind(f"{arguments[0]} {container_id[:12]}: {done.stderr.strip()}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import subprocess
 from collections.abc import Iterable, Sequence
@@ -124,7 +123,7 @@ def _mount_image(place: Path, layers: Sequence[Path]) -> Path:
     """An image as a directory. It is writable as the container's own root is, and what is written goes with the run."""
     root, upper, work = (place / name for name in ("root", "upper", "work"))
     if not os.path.ismount(root):
-        shutil.rmtree(place, ignore_errors=True)  # what a crash has left
+        native.remove_tree(place)  # what a crash has left
         for directory in (root, upper, work):
             directory.mkdir(mode=0o755, parents=True)
         native.mount_overlay(root, list(reversed(layers)), upper, work)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
+from wherry import native
 from wherry.errors import SystemFailure
 from wherry.volumes.model import Volume
 
@@ -41,13 +41,13 @@ def remove(volume: Volume) -> None:
     doomed = entry.parent / f"{REMOVING_PREFIX}{volume.name}"
     try:
         if entry.exists():
-            if doomed.exists():
-                shutil.rmtree(doomed)
+            native.remove_tree(doomed)
             entry.rename(doomed)
-        if doomed.exists():
-            shutil.rmtree(doomed)
+        native.remove_tree(doomed)
     except OSError as error:
         raise SystemFailure(f"cannot remove volume {volume.name}: {error.filename}: {error.strerror}") from error
+    except native.NativeError as error:
+        raise SystemFailure(f"cannot remove volume {volume.name}: {error}") from error
 
 
 def size_of(place: str | Path) -> int:

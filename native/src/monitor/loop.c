@@ -28,6 +28,7 @@
 #define TRIM_MS 200
 #define TRIM_PAUSE_MS 10000
 #define LINGER_MS 60000
+#define UNCLAIMED_MS 10000
 
 int monitor_wait_for(struct monitor *monitor, struct source *source, uint32_t events)
 {
@@ -226,6 +227,17 @@ static void settle_input(struct monitor *monitor)
     monitor_wait_for(monitor, &monitor->input, stdio->queued > 0 ? (uint32_t)EPOLLOUT : 0);
 }
 
+/* Nobody is there to start a further process: its agent was killed between making this monitor and telling it to. */
+static void watch_unclaimed(struct monitor *monitor)
+{
+    bool unclaimed = monitor->options.exec_process != NULL && !monitor->started && !monitor->finishing;
+
+    if (!unclaimed || monitor->clients != NULL)
+        monitor->unclaimed_until = 0;
+    else if (monitor->unclaimed_until == 0)
+        monitor->unclaimed_until = clock_monotonic_ms() + UNCLAIMED_MS;
+}
+
 /* After a batch of events: who is gone is freed, and each source waits for what it needs now. Input comes first: it
  * decides which clients are listened to again. */
 static void settle(struct monitor *monitor)
@@ -244,6 +256,7 @@ static void settle(struct monitor *monitor)
                              (client_is_flushed(client) ? 0 : (uint32_t)EPOLLOUT));
         at = &client->next;
     }
+    watch_unclaimed(monitor);
     relay_throttle(monitor);
     relay_account(monitor);
 }
@@ -298,6 +311,8 @@ static void meet_deadlines(struct monitor *monitor)
         container_restart(monitor);
     if (monitor->oom_looks > 0 && now >= monitor->oom_look_at)
         container_oom_look(monitor);
+    if (monitor->unclaimed_until != 0 && now >= monitor->unclaimed_until)
+        container_finish(monitor);
     if (monitor->finishing && (monitor->lingering || all_is_told(monitor) || now >= monitor->finish_until))
         linger(monitor);
 }
@@ -322,6 +337,8 @@ static int patience(const struct monitor *monitor)
         until = monitor->finish_until;
     else if (monitor->restart_at != 0)
         until = monitor->restart_at;
+    else if (monitor->unclaimed_until != 0)
+        until = monitor->unclaimed_until;
     if (monitor->trim_at != 0 && (until == 0 || until > monitor->trim_at))
         until = monitor->trim_at;
     if (monitor->oom_looks > 0 && (until == 0 || until > monitor->oom_look_at))

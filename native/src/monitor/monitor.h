@@ -36,6 +36,7 @@ struct monitor {
     bool done;
     uint64_t started_ms;
     uint64_t restart_at; /* deadlines in ms of clock_monotonic_ms; 0: none */
+    uint64_t unclaimed_until;
     uint64_t oom_look_at;
     unsigned oom_looks;  /* how often it is still looked whether a process was killed */
     uint64_t account_at; /* losses of the log are recorded, at most once a second */

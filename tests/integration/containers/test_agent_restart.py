@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -117,3 +119,20 @@ def test_agent_killed_in_the_middle_of_anything_leaves_nothing_behind(
     # What the runtime keeps for all containers has a dot before its name.
     assert not [entry for entry in (own_agent.exec_root / "runtime").iterdir() if entry.name[0] != "."]
     assert names(own_agent) == []
+
+
+def test_container_that_only_the_runtime_knows_is_taken_away(own_agent: PrivateAgent, own_busybox: str) -> None:
+    """Its record is lost: nothing of it stays, neither its process nor its groups (nor the scope that holds them)."""
+    own_agent.docker("run", "--detach", "--name", "kept", own_busybox, "sleep", "1000")
+    container = own_agent.out("run", "--detach", "--name", "lost", own_busybox, "sleep", "1000")
+    pid = state_of(own_agent, "lost")["Pid"]
+    own_agent.kill()
+    with contextlib.closing(sqlite3.connect(own_agent.data_root / "state.db")) as database:
+        database.execute("DELETE FROM containers WHERE id = ?", (container,))
+        database.commit()
+    own_agent.start()
+    assert not Path(f"/proc/{pid}").exists()
+    assert not list(Path("/sys/fs/cgroup").glob(f"*/*/{container}"))
+    assert not (own_agent.exec_root / "runtime" / container).exists()
+    assert names(own_agent) == ["kept"]
+    assert state_of(own_agent, "kept")["Running"]

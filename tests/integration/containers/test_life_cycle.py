@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -120,6 +122,32 @@ def test_a_running_container_is_removed_only_by_force(agent: PrivateAgent, busyb
     assert state_of(agent, name)["Running"]
     agent.docker("rm", "--force", name)
     assert ask(agent, "GET", f"/containers/{name}/json")[0] == 404
+
+
+def _nest(place: str, depth: int) -> None:
+    kept = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(place)
+        for _ in range(depth):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.fchdir(kept)
+        os.close(kept)
+
+
+def test_directories_nested_deeper_than_a_path_can_name_are_removed(
+    agent: PrivateAgent, busybox: str, name: str
+) -> None:
+    agent.docker("create", "--name", name, "-v", f"{name}:/v", busybox, "true")
+    _nest(agent.out("inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", name), 2500)
+    _nest(agent.out("volume", "inspect", "--format", "{{.Mountpoint}}", name), 2500)
+    data = agent.data_root / "containers" / agent.out("inspect", "--format", "{{.Id}}", name)
+    assert data.exists()
+    agent.docker("rm", name)
+    agent.docker("volume", "rm", name)
+    assert not data.exists()
+    assert not (agent.data_root / "volumes" / name).exists()
 
 
 def test_rename_and_update_change_what_runs(agent: PrivateAgent, busybox: str, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.monitor.harness import Watched, all_of, states_until
+from tests.integration.monitor.harness import Watched, alive, all_of, states_until, until
 from wherry.containers import monitor_client
 from wherry.containers.log_options import NO_LOG
 from wherry.containers.monitor_client import MonitorClient, MonitorFailure, MonitorOptions
@@ -78,3 +78,14 @@ async def test_end_of_the_container_ends_its_further_processes(watched: Watched)
     await client.start()
     await container.signal(9)
     assert (await states_until(states, "exited")).exit_code == 137
+
+
+async def test_monitor_that_nobody_tells_to_start_ends(watched: Watched) -> None:
+    """Its agent was killed after it had made it."""
+    await (await watched.spawn("sleep 100")).start()
+    client, options = await _exec(watched, ["true"])
+    await client.close()
+    state = monitor_client.read_state(options.state_dir)
+    assert state is not None
+    await until(lambda: not alive(state))
+    assert watched.state().status == "running"
