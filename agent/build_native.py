@@ -65,6 +65,9 @@ int wherry_pack_path(int root, const char *path, const char *name, int target,
                      const struct wherry_pack_options *options, struct wherry_layer_result *result,
                      struct wherry_error *err);
 
+int wherry_recompress(int source, int target, const struct wherry_pack_options *options,
+                      struct wherry_layer_result *result, struct wherry_error *err);
+
 int wherry_remove_tree(int parent, const char *name, uint64_t most, struct wherry_error *err);
 
 struct wherry_changes { char *text; size_t length; ...; };

@@ -84,6 +84,7 @@ __all__ = [
     "pack_tree",
     "program",
     "read_in_root",
+    "recompress",
     "remove_tree",
     "unmount",
     "unpack_archive",
@@ -347,6 +348,18 @@ def pack_path(
     with _root(root) as directory:
         found = lib.wherry_pack_path(directory, _path(path), os.fsencode(name), target, options.struct, result, error)
         _check(found, error)
+    return _layer(result)
+
+
+def recompress(source: int, target: int, settings: PackSettings = PLAIN) -> LayerSummary:
+    """Reads a stream (gzip, zstd or plain, told apart by magic) and writes it to a descriptor in another compression.
+
+    Of the settings, compression, level, threads and ``max_bytes`` count.
+    """
+    error = _error()
+    options = _pack_options(lib.WHERRY_PACK_TREE, settings)
+    result = ffi.new("struct wherry_layer_result *")
+    _check(lib.wherry_recompress(source, target, options.struct, result, error), error)
     return _layer(result)
 
 

@@ -66,6 +66,33 @@ async def _feed(chunks: AsyncIterator[bytes], write_end: int) -> None:
         writer.close()
 
 
+async def transform(chunks: AsyncIterator[bytes], worker: Callable[[int, int], object]) -> AsyncIterator[bytes]:
+    """What a call makes of a stream: it reads one descriptor to its end and writes another.
+
+    An error of the stream itself goes before what the call says of its having ended early.
+    """
+    read_end, write_end = os.pipe2(os.O_CLOEXEC)
+    feeding = asyncio.ensure_future(_feed(chunks, write_end))
+
+    def run(target: int) -> None:
+        try:
+            worker(read_end, target)
+        finally:
+            os.close(read_end)
+
+    try:
+        async for piece in produce(run):
+            yield piece
+        await feeding
+    except Exception:
+        if feeding.done() and not feeding.cancelled() and (error := feeding.exception()) is not None:
+            raise error from None
+        raise
+    finally:
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+
+
 async def produce(writer: Callable[[int], object]) -> AsyncIterator[bytes]:
     """What a call writes to a descriptor, piece by piece; what it raises comes after the last of them."""
     read_end, write_end = os.pipe2(os.O_CLOEXEC)

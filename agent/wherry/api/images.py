@@ -12,7 +12,7 @@ from wherry.api import image_json as render
 from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, StreamResponse
 from wherry.api.progress_stream import ProgressStream
 from wherry.api.router import Router
-from wherry.errors import InvalidParameter, Unsupported, WherryError
+from wherry.errors import InvalidParameter, Unsupported
 from wherry.images import search as search_terms
 from wherry.images.progress import Progress, ProgressEvent, watched
 from wherry.images.reference import join
@@ -105,30 +105,26 @@ async def _pull(agent: Agent, request: Request) -> Response:
 
 
 async def load(agent: Agent, request: Request) -> Response:
-    """POST /images/load: the archive is read whole before anything is answered.
+    """POST /images/load: the archive is taken in whole before anything is answered.
 
     What is wrong with it is a line of the stream, as in Docker: clients look for it there.
     """
-    events: list[ProgressEvent] = []
     quiet = request.query.flag("quiet")
-
-    def note(event: ProgressEvent) -> None:
-        if event.stream or not (quiet or event.current is not None):
-            events.append(event)
-
     platform = platform_text(request.query.text("platform"))
-    try:
-        await agent.images.load(request.chunks(), note, platform)
-    except WherryError as failure:
-        return StreamResponse(_lines(*events, failure=failure))
-    return StreamResponse(_lines(*events))
+
+    async def work(progress: Progress) -> None:
+        def tell(event: ProgressEvent) -> None:
+            if event.stream or not quiet:
+                progress(event)
+
+        await agent.images.load(request.chunks(), tell, platform)
+
+    return await ProgressStream(work).response(errors_as_lines=True)
 
 
-async def _lines(*events: ProgressEvent, failure: WherryError | None = None) -> AsyncIterator[bytes]:
+async def _lines(*events: ProgressEvent) -> AsyncIterator[bytes]:
     for event in events:
         yield render.progress_line(event)
-    if failure is not None:
-        yield render.error_line(failure)
 
 
 async def save_many(agent: Agent, request: Request) -> Response:

@@ -35,17 +35,18 @@ class ProgressStream:
         self._reports.append(event)
         self._news.set()
 
-    async def response(self) -> StreamResponse:
+    async def response(self, *, errors_as_lines: bool = False) -> StreamResponse:
         """The response, once there is something to say.
 
-        Errors: what the operation raises before its first report; later errors are lines of the stream.
+        Errors: what the operation raises before its first report; later errors are lines of the stream, and with
+        ``errors_as_lines`` all are.
         """
         try:
             await self._news.wait()
         except asyncio.CancelledError:
             await self.close()
             raise
-        if self._task.done() and not self._reports:
+        if self._task.done() and not self._reports and not errors_as_lines:
             self._task.result()
         return StreamResponse(self._lines(), on_close=self.close)
 

@@ -1,21 +1,21 @@
 """``docker load``: archives of images in Docker's form and as OCI layouts.
 
-The upload is spooled to disk, because the documents that explain it stand at its end. Bytes are taken as they are,
-so an image that was saved here has the same manifest digest after loading. Nothing is extracted by name.
+The upload is taken apart while it arrives, because the documents that explain it stand at its end; what they name then
+becomes blobs by rename. Bytes are taken as they are, so an image that was saved here has the same manifest digest after
+loading. Nothing is extracted by name.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from wherry.aio import in_thread
+from wherry.aio import in_thread_to_the_end
 from wherry.errors import InvalidParameter
 from wherry.images import manifest as manifests
 from wherry.images import platform as platforms
-from wherry.images.compression import decompress, recognise, with_head
+from wherry.images.compression import GZIP, MAGIC_BYTES, PLAIN, ZSTD, decompress, recognise, with_head
 from wherry.images.config_document import parse_config_document
 from wherry.images.manifest import (
     CONFIG_MAX,
@@ -31,8 +31,8 @@ from wherry.images.manifest import (
 )
 from wherry.images.platform import Platform
 from wherry.images.reference import Reference, parse
-from wherry.images.store import WRITE_SIZE, BlobStore
-from wherry.images.tar_index import Member, TarIndex
+from wherry.images.store import BlobStore
+from wherry.images.tar_parts import TarParts
 
 IMAGES_MAX = 1000  # in one archive
 CONTAINERD_NAME = "io.containerd.image.name"
@@ -48,27 +48,17 @@ class FoundImage:
     names: list[Reference] = field(default_factory=list)
 
 
-async def spool(chunks: AsyncIterator[bytes], store: BlobStore) -> Path:
-    """Writes an upload to a temporary file, decompressed; the caller removes it."""
+async def receive(chunks: AsyncIterator[bytes], parts: TarParts) -> None:
+    """Takes an upload apart, decompressed."""
     head, whole = await with_head(chunks)
-    writer = store.writer()
-    try:
-        async for piece in decompress(whole, recognise(head)):
-            await writer.write(piece)
-        await writer.flush()
-    except BaseException:
-        writer.discard()
-        raise
-    writer.close()
-    return writer.path
+    await parts.receive(decompress(whole, recognise(head)))
 
 
-async def read_archive(path: Path, store: BlobStore, platform: Platform | None) -> list[FoundImage]:
-    """The images of a spooled archive, with their blobs brought into the store.
+async def read_archive(index: TarParts, store: BlobStore, platform: Platform | None) -> list[FoundImage]:
+    """The images of an archive, with their blobs brought into the store.
 
     Errors: ``InvalidParameter`` for what is no archive of images, or one that contradicts itself.
     """
-    index = await in_thread(TarIndex, path)
     if index.find("index.json") is not None and index.find("oci-layout") is not None:
         return await _read_layout(index, store, platform)
     if index.find("manifest.json") is not None:
@@ -78,7 +68,7 @@ async def read_archive(path: Path, store: BlobStore, platform: Platform | None) 
     raise InvalidParameter("the archive holds no images: neither manifest.json nor index.json is in it")
 
 
-async def _read_layout(index: TarIndex, store: BlobStore, platform: Platform | None) -> list[FoundImage]:
+async def _read_layout(index: TarParts, store: BlobStore, platform: Platform | None) -> list[FoundImage]:
     data = index.read("index.json", DOCUMENT_MAX) or b""
     top = parse_document(data, manifests.OCI_INDEX, "index.json")
     if not isinstance(top, Index):
@@ -94,7 +84,7 @@ async def _read_layout(index: TarIndex, store: BlobStore, platform: Platform | N
     return list(found.values())
 
 
-async def _layout_image(index: TarIndex, store: BlobStore, entry: Descriptor, platform: Platform | None) -> FoundImage:
+async def _layout_image(index: TarParts, store: BlobStore, entry: Descriptor, platform: Platform | None) -> FoundImage:
     for _ in range(3):
         data = index.read(_blob_name(entry.digest), DOCUMENT_MAX)
         if data is None or len(data) != entry.size:
@@ -112,27 +102,15 @@ async def _layout_image(index: TarIndex, store: BlobStore, entry: Descriptor, pl
     return FoundImage(document, Descriptor(document.media_type, entry.digest, len(data)))
 
 
-async def _take_blob(index: TarIndex, store: BlobStore, descriptor: Descriptor) -> None:
+async def _take_blob(index: TarParts, store: BlobStore, descriptor: Descriptor) -> None:
     if store.has(descriptor.digest, descriptor.size):
         return
     member = index.find(_blob_name(descriptor.digest))
     if member is None or member.size != descriptor.size:
         raise InvalidParameter(f"the archive lacks the blob {descriptor.digest}, or has it in another size")
-    digest, _ = await store.save_stream(_content(index, member))
-    if digest != descriptor.digest:
-        raise InvalidParameter(f"blob verification failed for digest {descriptor.digest}: it is {digest}")
-
-
-async def _content(index: TarIndex, member: Member) -> AsyncIterator[bytes]:
-    with index.path.open("rb") as file:
-        file.seek(member.offset)
-        left = member.size
-        while left:
-            piece = await in_thread(file.read, min(WRITE_SIZE, left))
-            if not piece:
-                raise InvalidParameter("the archive ends early")
-            left -= len(piece)
-            yield piece
+    if member.digest != descriptor.digest:
+        raise InvalidParameter(f"blob verification failed for digest {descriptor.digest}: it is {member.digest}")
+    await in_thread_to_the_end(store.adopt, member.path, member.digest)
 
 
 def _blob_name(digest: str) -> str:
@@ -152,7 +130,7 @@ def _layout_names(entry: Descriptor) -> list[Reference]:
     return []
 
 
-def _docker_names(index: TarIndex) -> dict[str, list[Reference]]:
+def _docker_names(index: TarParts) -> dict[str, list[Reference]]:
     """Names by configuration digest, from the manifest.json that Docker puts beside an OCI layout."""
     if index.find("manifest.json") is None:
         return {}
@@ -163,7 +141,7 @@ def _docker_names(index: TarIndex) -> dict[str, list[Reference]]:
     return found
 
 
-def _docker_entries(index: TarIndex) -> list[dict[str, Any]]:
+def _docker_entries(index: TarParts) -> list[dict[str, Any]]:
     data = index.read("manifest.json", DOCUMENT_MAX) or b""
     entries = strict_json(b'{"images":' + data + b"}", "manifest.json", DOCUMENT_MAX + 16)["images"]
     if not isinstance(entries, list) or len(entries) > IMAGES_MAX:
@@ -184,11 +162,11 @@ def _docker_tags(entry: dict[str, Any]) -> list[Reference]:
     return [parse(tag).with_default_tag() for tag in tags]
 
 
-async def _read_docker(index: TarIndex, store: BlobStore) -> list[FoundImage]:
+async def _read_docker(index: TarParts, store: BlobStore) -> list[FoundImage]:
     return [await _docker_image(index, store, entry) for entry in _docker_entries(index)]
 
 
-async def _docker_image(index: TarIndex, store: BlobStore, entry: dict[str, Any]) -> FoundImage:
+async def _docker_image(index: TarParts, store: BlobStore, entry: dict[str, Any]) -> FoundImage:
     config = index.read(entry["Config"], CONFIG_MAX)
     if config is None:
         raise InvalidParameter(f"the archive lacks {entry['Config']}")
@@ -198,8 +176,8 @@ async def _docker_image(index: TarIndex, store: BlobStore, entry: dict[str, Any]
             f"invalid manifest, layers length mismatch: expected {len(document.diff_ids)}, got {len(entry['Layers'])}"
         )
     layers = []
-    for name, diff_id in zip(entry["Layers"], document.diff_ids, strict=True):
-        layers.append(await _docker_layer(index, store, name, diff_id))
+    for name in entry["Layers"]:
+        layers.append(await _docker_layer(index, store, name))
     config_digest = store.write(config)
     data = manifests.build_manifest(Descriptor(OCI_CONFIG, config_digest, len(config)), tuple(layers))
     manifest = parse_document(data)
@@ -207,14 +185,14 @@ async def _docker_image(index: TarIndex, store: BlobStore, entry: dict[str, Any]
     return FoundImage(manifest, Descriptor(manifest.media_type, store.write(data), len(data)), _docker_tags(entry))
 
 
-async def _docker_layer(index: TarIndex, store: BlobStore, name: str, diff_id: str) -> Descriptor:
+async def _docker_layer(index: TarParts, store: BlobStore, name: str) -> Descriptor:
     member = index.find(name)
     if member is None:
         raise InvalidParameter(f"the archive lacks the layer {name}")
-    if store.has(diff_id, member.size):  # stored plain: its digest is its diff ID
-        return Descriptor(OCI_LAYER, diff_id, member.size)
-    with index.path.open("rb") as file:
-        file.seek(member.offset)
-        kind = recognise(file.read(min(member.size, 6)))
-    digest, size = await store.save_stream(_content(index, member))
-    return Descriptor(OCI_LAYER + (f"+{kind}" if kind else ""), digest, size)
+    if not store.has(member.digest, member.size):
+        await in_thread_to_the_end(store.adopt, member.path, member.digest)
+    with store.path(member.digest).open("rb") as file:
+        kind = recognise(file.read(MAGIC_BYTES))
+    if kind not in (PLAIN, GZIP, ZSTD):
+        raise InvalidParameter(f"the layer {name} is compressed by {kind}, where gzip, zstd or nothing is taken")
+    return Descriptor(OCI_LAYER + (f"+{kind}" if kind else ""), member.digest, member.size)

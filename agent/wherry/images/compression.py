@@ -1,15 +1,14 @@
-"""Recognises compressed streams by their first bytes, and undoes what the C core does not."""
+"""Recognises compressed streams by their first bytes, and undoes them: gzip and zstd by the C core, others here."""
 
 from __future__ import annotations
 
 import bz2
 import lzma
-import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from wherry.aio import in_thread
-from wherry.errors import InvalidParameter, Unsupported
+from wherry.errors import InvalidParameter
 
 GZIP, ZSTD, BZIP2, XZ, PLAIN = "gzip", "zstd", "bzip2", "xz", ""
 _MAGIC = ((b"\x1f\x8b\x08", GZIP), (b"\x28\xb5\x2f\xfd", ZSTD), (b"BZh", BZIP2), (b"\xfd7zXZ\x00", XZ))
@@ -43,12 +42,25 @@ async def with_head(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[
 async def decompress(chunks: AsyncIterator[bytes], kind: str) -> AsyncIterator[bytes]:
     """The content of a compressed stream, in pieces of bounded size however well it was packed.
 
-    Errors: ``InvalidParameter`` for a damaged stream, ``Unsupported`` for zstd where Python has no module for it.
+    Errors: ``InvalidParameter`` for a damaged stream.
     """
     if kind == PLAIN:
         async for piece in chunks:
             yield piece
-        return
+    elif kind in (GZIP, ZSTD):
+        from wherry import native, pipes
+
+        try:
+            async for piece in pipes.transform(chunks, native.recompress):
+                yield piece
+        except native.NativeError as error:
+            raise InvalidParameter(f"the {kind} stream is damaged: {error}") from error
+    else:
+        async for piece in _inflate(chunks, kind):
+            yield piece
+
+
+async def _inflate(chunks: AsyncIterator[bytes], kind: str) -> AsyncIterator[bytes]:
     inflate = _Inflater(kind)
     async for piece in chunks:
         inflate.feed(piece)
@@ -88,28 +100,20 @@ class _Inflater:
                 made = self._step()
                 if made or not self._engine.eof:
                     return made
-        except (OSError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
             raise InvalidParameter(f"the {self._kind} stream is damaged: {error}") from error
 
     def _step(self) -> bytes:
         engine, given = self._engine, self._input
         self._begun = self._begun or bool(given)
-        if self._kind == GZIP:
-            made = engine.decompress(given, OUTPUT_PIECE)
-            self._input = engine.unused_data if engine.eof else engine.unconsumed_tail
-        else:
-            self._input = b""
-            made = engine.decompress(given, OUTPUT_PIECE) if given or not engine.needs_input else b""
-            if engine.eof:
-                self._input = engine.unused_data
+        self._input = b""
+        made = engine.decompress(given, OUTPUT_PIECE) if given or not engine.needs_input else b""
+        if engine.eof:
+            self._input = engine.unused_data
         return bytes(made)
 
 
 def _maker(kind: str) -> Callable[[], Any]:
-    if kind == GZIP:
-        return lambda: zlib.decompressobj(wbits=31)
     if kind == BZIP2:
         return bz2.BZ2Decompressor
-    if kind == XZ:
-        return lambda: lzma.LZMADecompressor(memlimit=512 * 1024 * 1024)
-    raise Unsupported(f"not supported: an archive of images that is compressed by {kind}; decompress it first")
+    return lambda: lzma.LZMADecompressor(memlimit=512 * 1024 * 1024)

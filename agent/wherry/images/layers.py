@@ -12,7 +12,7 @@ import contextlib
 import logging
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,16 +89,37 @@ class LayerStore:
         row = self._rows.get(chain_id)
         return row.size if row else 0
 
-    async def unpack(self, chain_id: str, diff_id: str, blob: Path) -> LayerRow:
+    async def unpack(
+        self, chain_id: str, diff_id: str, blob: Path, report: Callable[[int], None] = lambda _: None
+    ) -> LayerRow:
         """Unpacks a verified blob as the layer; its uncompressed digest must be ``diff_id``.
+
+        ``report`` is told how many bytes of the blob have been read.
 
         Errors: ``DigestMismatch``, ``SystemFailure`` when the disk is full, and what the core says of bad archives.
         """
-        temporary, found, size = await self._unpack(blob)
-        if found != diff_id:
-            await in_thread(_discard, temporary)
-            raise DigestMismatch(_other_content(found, diff_id))
-        return await self._adopt(temporary, chain_id, diff_id, size)
+        async with self._unpacking(blob, report) as unpacking:
+            await self.adopt(unpacking, chain_id, diff_id)
+        return self._rows[chain_id]
+
+    async def unpack_unknown(self, blob: Path) -> LayerRow:
+        """Unpacks a blob whose diff ID is not known yet as a base layer, whose chain ID is its diff ID."""
+        async with self._unpacking(blob, lambda _: None) as unpacking:
+            directory, summary = unpacking.take()
+            return await self._adopt(directory, summary.diff_id, summary.diff_id, summary.size)
+
+    @contextlib.asynccontextmanager
+    async def _unpacking(self, blob: Path, report: Callable[[int], None]) -> AsyncIterator[Unpacking]:
+        """A blob that is there, unpacked to its end."""
+        size = _size_of(blob)
+        unpacking = self.begin(size, report)
+        try:
+            unpacking.begin(blob)
+            unpacking.advance(size)
+            await unpacking.digest()
+            yield unpacking
+        finally:
+            self.leave(unpacking)
 
     def begin(self, size: int, report: Callable[[int], None]) -> Unpacking:
         """An unpacking that goes on while a blob of ``size`` bytes arrives; ``report`` is told how far it has come."""
@@ -124,23 +145,6 @@ class LayerStore:
     def _temporary(self) -> Path:
         return self._root / f".tmp-{secrets.token_hex(8)}"
 
-    async def _unpack(self, blob: Path) -> tuple[Path, str, int]:
-        """Unpacks into a temporary directory; returns it with the diff ID and the size of what is in it."""
-        temporary = self._temporary()
-        running = asyncio.ensure_future(in_thread(self._run_core, temporary, blob))
-        try:
-            diff_id, size = await asyncio.shield(running)
-        except asyncio.CancelledError:
-            # The thread goes on until the archive ends; nobody is kept waiting for it.
-            cleaning = asyncio.ensure_future(_remove_after(running, temporary))
-            self._cleaning.add(cleaning)
-            cleaning.add_done_callback(self._cleaning.discard)
-            raise
-        except BaseException:
-            await in_thread(_discard, temporary)
-            raise
-        return temporary, diff_id, size
-
     async def _adopt(self, temporary: Path, chain_id: str, diff_id: str, size: int) -> LayerRow:
         """Makes a filled directory the layer, unless somebody else was faster."""
         if self.has(chain_id):
@@ -155,11 +159,6 @@ class LayerStore:
         self._unsettled.add(row.chain_id)
         return row
 
-    async def unpack_unknown(self, blob: Path) -> LayerRow:
-        """Unpacks a blob whose diff ID is not known yet as a base layer, whose chain ID is its diff ID."""
-        temporary, diff_id, size = await self._unpack(blob)
-        return await self._adopt(temporary, diff_id, diff_id, size)
-
     def _allowed(self, size: int) -> tuple[int, int]:
         """How many bytes and members may come out of a blob: by its size, by what the disk has, and at all."""
         by_ratio = max(UNPACKED_ALWAYS, UNPACKED_RATIO * size)
@@ -168,20 +167,6 @@ class LayerStore:
         if by_disk <= 0:
             raise SystemFailure(f"no space left below {self._root} to unpack a layer")
         return min(self.limits.bytes, by_ratio, by_disk), self.limits.entries
-
-    def _run_core(self, temporary: Path, blob: Path) -> tuple[str, int]:
-        from wherry import native
-
-        target = temporary / "diff"
-        temporary.mkdir(mode=0o710)
-        target.mkdir(mode=0o755)
-        max_bytes, max_entries = self._allowed(blob.stat().st_size)
-        source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            unpacked = native.unpack_layer(source, target, max_bytes=max_bytes, max_entries=max_entries)
-        finally:
-            os.close(source)
-        return unpacked.diff_id, unpacked.size
 
     async def remove(self, chain_id: str) -> int:
         """Removes a layer; returns the bytes that became free."""
@@ -216,12 +201,11 @@ def _other_content(found: str, wanted: str) -> str:
     return f"layer verification failed: its content is {found}, the image says {wanted}"
 
 
-async def _remove_after(running: asyncio.Future[tuple[str, int]], temporary: Path) -> None:
-    """Removes a directory when the thread that fills it has ended."""
-    await asyncio.wait([running])
-    if not running.cancelled():
-        running.exception()
-    await in_thread(_discard, temporary)
+def _size_of(blob: Path) -> int:
+    try:
+        return blob.stat().st_size
+    except OSError as error:
+        raise SystemFailure(f"blob {blob.name} cannot be read: {error.strerror}") from error
 
 
 def _discard(directory: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from wherry.aio import all_or_none
 from wherry.errors import InvalidParameter, NotFound
@@ -140,19 +141,34 @@ class Puller:
             await self.unpack(descriptor, chain_id, diff_id, progress)
         progress(ProgressEvent("Pull complete", short(descriptor.digest)))
 
-    async def unpack(self, descriptor: Descriptor, chain_id: str, diff_id: str, progress: Progress) -> None:
-        """Unpacks a blob of the store as a layer, unless that is done or being done.
+    async def unpack(
+        self, descriptor: Descriptor, chain_id: str, diff_id: str, progress: Progress, status: str = "Extracting"
+    ) -> None:
+        """Unpacks a blob of the store as a layer, unless that is done or being done; ``status`` is what is reported.
 
         Errors: ``DigestMismatch`` and what the C core says of bad archives.
         """
 
         async def work(tell: Progress) -> None:
             if not self._layers.has(chain_id):
-                tell(ProgressEvent("Extracting", short(descriptor.digest), 0, descriptor.size))
-                await self._layers.unpack(chain_id, diff_id, self._store.path(descriptor.digest))
-                tell(ProgressEvent("Extracting", short(descriptor.digest), descriptor.size, descriptor.size))
+                name = short(descriptor.digest)
+                throttle = Throttle(tell, status, name, descriptor.size)
+                await self._layers.unpack(chain_id, diff_id, self._store.path(descriptor.digest), throttle.report)
+                tell(ProgressEvent(status, name, descriptor.size, descriptor.size))
 
         await self._unpacking.run(chain_id, work, progress)
+
+    async def unpack_all(
+        self, layers: Sequence[Descriptor], document: ConfigDocument, progress: Progress, status: str
+    ) -> None:
+        """Unpacks the layers of an image whose blobs are in the store, several at a time. Errors: as ``unpack``."""
+
+        async def one(descriptor: Descriptor, chain_id: str, diff_id: str) -> None:
+            async with self._slots:
+                await self.unpack(descriptor, chain_id, diff_id, progress, status)
+
+        chain = chain_ids(document.diff_ids)
+        await all_or_none(one(*each) for each in zip(layers, chain, document.diff_ids, strict=True))
 
     async def _bring_unpacked(
         self, fetcher: Fetcher, descriptor: Descriptor, chain_id: str, diff_id: str, progress: Progress

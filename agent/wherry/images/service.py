@@ -43,6 +43,7 @@ from wherry.images.push import Pusher
 from wherry.images.reference import Reference, join, parse, valid_tag
 from wherry.images.removal import Decision, Remover
 from wherry.images.store import BlobStore
+from wherry.images.tar_parts import TarParts
 from wherry.paths import Paths
 from wherry.registry.client import RegistryClient
 from wherry.registry.credentials import Credentials, registry_of_address
@@ -412,12 +413,13 @@ class Images:
         wanted = platforms.parse(platform) if platform else None
         loaded: list[str] = []
         async with self._making():
-            spooled = await archive_load.spool(chunks, self._store)
+            parts = TarParts(self._store)
             try:
-                for found in await archive_load.read_archive(spooled, self._store, wanted):
+                await archive_load.receive(chunks, parts)
+                for found in await archive_load.read_archive(parts, self._store, wanted):
                     loaded += await self._load_one(found, progress)
             finally:
-                spooled.unlink(missing_ok=True)
+                parts.discard()
         return loaded
 
     @asynccontextmanager
@@ -434,9 +436,7 @@ class Images:
     async def _load_one(self, found: archive_load.FoundImage, progress: Progress) -> Sequence[str]:
         document = parse_config_document(self._store.read(found.manifest.config.digest, CONFIG_MAX))
         check_layers(found.manifest, document)
-        rows = zip(found.manifest.layers, chain_ids(document.diff_ids), document.diff_ids, strict=True)
-        for layer, chain_id, diff_id in rows:
-            await self._puller.unpack(layer, chain_id, diff_id, progress)
+        await self._puller.unpack_all(found.manifest.layers, document, progress, "Loading layer")
         image_id = found.manifest.config.digest
         for name in found.names:
             before = self._catalogue.by_reference(name)

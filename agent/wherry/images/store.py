@@ -230,6 +230,18 @@ class BlobStore:
         writer.path.rename(self.path(writer.digest))
         _sync_directory(self._blobs)
 
+    def adopt(self, path: Path, digest: str) -> None:
+        """Makes a whole file of ``ingest/``, whose digest is known, a blob."""
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fdatasync(fd)
+        except OSError as error:
+            raise SystemFailure(f"cannot write {path.parent}: {error.strerror}") from error
+        finally:
+            os.close(fd)
+        path.rename(self.path(digest))
+        _sync_directory(self._blobs)
+
     async def save_stream(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
         """Stores a stream as a blob; returns digest and size in bytes."""
         writer = self.writer()

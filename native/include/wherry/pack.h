@@ -61,3 +61,11 @@ int wherry_pack_directory(const char *source, int target, const struct wherry_pa
 int wherry_pack_path(int root, const char *path, const char *name, int target,
                      const struct wherry_pack_options *options, struct wherry_layer_result *result,
                      struct wherry_error *err);
+
+/*
+ * Reads a stream that is compressed by gzip or zstd or not at all, of whatever content, and writes it to `target` in
+ * the compression of `options`, of which only that, its level and threads, and limits.max_bytes count. The result is
+ * that of the packing functions: `size` and `diff_id` are the content's.
+ */
+int wherry_recompress(int source, int target, const struct wherry_pack_options *options,
+                      struct wherry_layer_result *result, struct wherry_error *err);

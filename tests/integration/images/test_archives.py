@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import random
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 
 from tests.integration.images.conftest import FaultyRegistry
 from tests.integration.support.private_agent import PrivateAgent
-from tests.lab.image_content import Content, digest_of, layer_tar
+from tests.lab.image_content import Content, digest_of, layer_tar, zstd_frame
 
 INSECURE_POLICY = '{"default":[{"type":"insecureAcceptAnything"}]}'
 
@@ -170,3 +171,29 @@ def test_what_is_wrong_with_an_archive_is_a_line_of_the_answer(agent: PrivateAge
         agent.client().images.load(b"abc")
     done = agent.docker("load", input=b"abc", check=False)
     assert (done.returncode, bool(done.stderr)) == (1, True)
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress, zstd_frame])
+def test_load_takes_every_compression_and_tells_how_far_it_is(host: PrivateAgent, pack: Any) -> None:
+    host.docker("import", "-", "packed:1", input=layer_tar({"file": b"x" * 3_000_000}))
+    archive = host.docker("save", "packed:1").stdout
+    host.out("rmi", "packed:1")
+    client = host.client().api
+    lines = list(client.load_image(pack(archive), quiet=False))
+    assert lines[-1]["stream"] == "Loaded image: packed:1\n"
+    bars = [line["progressDetail"] for line in lines if line.get("status") == "Loading layer"]
+    assert bars[-1]["current"] == bars[-1]["total"] > 3_000_000
+    assert not list((host.data_root / "images/ingest").iterdir())
+    again = list(client.load_image(archive, quiet=True))  # which is here already
+    assert [line["stream"] for line in again] == ["Loaded image: packed:1\n"]
+    host.out("rmi", "packed:1")
+
+
+def test_archive_that_ends_early_leaves_nothing(host: PrivateAgent) -> None:
+    host.docker("import", "-", "cut:1", input=layer_tar({"file": random.Random(1).randbytes(3_000_000)}))
+    archive = gzip.compress(host.docker("save", "cut:1").stdout, 1)
+    host.out("rmi", "cut:1")
+    failed = host.docker("load", input=archive[: len(archive) // 2], check=False)
+    assert failed.returncode == 1 and "ends in the middle" in failed.stderr.decode()
+    assert not list((host.data_root / "images/ingest").iterdir())
+    assert "cut" not in host.out("images")
