@@ -166,43 +166,15 @@ actions:
       after: {"state": "present"}
 """
 
-import os
-
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
-
-OPTIONS = {
-    "name": {"type": "str", "required": True},
-    "tag": {"type": "str", "default": "latest"},
-    "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
-    "source": {"type": "str", "choices": ["import", "load", "local", "pull"]},
-    "path": {"type": "path"},
-    "load_path": {"type": "path"},
-    "changes": {"type": "list", "elements": "str"},
-    "platform": {"type": "str"},
-    "pull": {
-        "type": "dict",
-        "options": {
-            "platform": {"type": "str"},
-        },
-    },
-    "repository": {"type": "str"},
-    "force_source": {"type": "bool", "default": False},
-    "force_tag": {"type": "bool", "default": False},
-    "force_absent": {"type": "bool", "default": False},
-}
-
-
-def with_host_paths(resource):
-    """Makes paths absolute: the agent does not know this directory."""
-    for option in ("path", "load_path"):
-        if option in resource:
-            resource[option] = os.path.abspath(resource[option])
+from ansible_collections.wherry.node.plugins.module_utils.resource_options import IMAGE as OPTIONS
+from ansible_collections.wherry.node.plugins.module_utils.resource_options import image_with_host_paths
 
 
 def main():
     """Runs the module."""
     module = resource_module(OPTIONS)
-    run(module, OPTIONS, "image", "image", with_host_paths)
+    run(module, OPTIONS, "image", "image", image_with_host_paths)
 
 
 if __name__ == "__main__":

@@ -182,33 +182,7 @@ actions:
 """
 
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
-
-OPTIONS = {
-    "name": {"type": "str", "required": True, "aliases": ["network_name"]},
-    "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
-    "driver": {"type": "str", "default": "bridge"},
-    "driver_options": {"type": "dict"},
-    "ipam_driver": {"type": "str"},
-    "ipam_driver_options": {"type": "dict"},
-    "ipam_config": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "subnet": {"type": "str"},
-            "iprange": {"type": "str"},
-            "gateway": {"type": "str"},
-            "aux_addresses": {"type": "dict"},
-        },
-    },
-    "enable_ipv4": {"type": "bool"},
-    "enable_ipv6": {"type": "bool"},
-    "internal": {"type": "bool"},
-    "attachable": {"type": "bool"},
-    "labels": {"type": "dict"},
-    "connected": {"type": "list", "elements": "str", "aliases": ["containers"]},
-    "appends": {"type": "bool", "default": False, "aliases": ["incremental"]},
-    "force": {"type": "bool", "default": False},
-}
+from ansible_collections.wherry.node.plugins.module_utils.resource_options import NETWORK as OPTIONS
 
 
 def main():

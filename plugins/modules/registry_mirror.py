@@ -183,32 +183,7 @@ actions:
 """
 
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
-
-OPTIONS = {
-    "registry": {"type": "str", "required": True, "aliases": ["name", "prefix"]},
-    "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
-    "mirrors": {
-        "type": "list",
-        "elements": "dict",
-        "options": {
-            "url": {"type": "str", "required": True, "aliases": ["location"]},
-            "capabilities": {"type": "list", "elements": "str", "choices": ["pull", "resolve"]},
-            "insecure": {"type": "bool"},
-            "ca": {"type": "str"},
-            "username": {"type": "str"},
-            "password": {"type": "str", "no_log": True},
-            "token_hosts": {"type": "list", "elements": "str", "no_log": False},
-        },
-    },
-    "url": {"type": "str", "aliases": ["location"]},
-    "insecure": {"type": "bool"},
-    "ca": {"type": "str"},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "token_hosts": {"type": "list", "elements": "str", "no_log": False},
-    "fallback": {"type": "bool"},
-    "blocked": {"type": "bool"},
-}
+from ansible_collections.wherry.node.plugins.module_utils.resource_options import REGISTRY_MIRROR as OPTIONS
 
 
 def main():

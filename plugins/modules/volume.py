@@ -131,15 +131,7 @@ actions:
 """
 
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
-
-OPTIONS = {
-    "name": {"type": "str", "required": True, "aliases": ["volume_name"]},
-    "state": {"type": "str", "choices": ["absent", "present"], "default": "present"},
-    "driver": {"type": "str", "default": "local"},
-    "driver_options": {"type": "dict"},
-    "labels": {"type": "dict"},
-    "recreate": {"type": "str", "choices": ["always", "never", "options-changed"], "default": "never"},
-}
+from ansible_collections.wherry.node.plugins.module_utils.resource_options import VOLUME as OPTIONS
 
 
 def main():

@@ -1,7 +1,9 @@
 """/wherry/v1: what the Ansible modules use. Desired resources in; a plan, or what was done, and the objects out.
 
 ``POST /wherry/v1/plan`` and ``/wherry/v1/apply`` take ``{"resources": […]}`` and return ``{"changed", "actions",
-"objects"}``; ``objects`` has one entry a resource, in Docker's inspect form, ``null`` for what is absent.
+"objects"}``; ``objects`` has one entry a resource, in Docker's inspect form, ``null`` for what is absent. With
+``owner`` what is made carries that name, and ``purge``, a list of kinds, removes what the owner has made and no longer
+declares.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from wherry.api.network_json import network_json
 from wherry.api.router import Router
 from wherry.api.volumes import volume_json
 from wherry.containers.model import Container
-from wherry.engine.documents import Document, parse_all
+from wherry.engine.documents import Document, fields, parse_all
 from wherry.engine.model import Action, Object, Result
+from wherry.engine.ownership import PURGEABLE, Owner
 from wherry.errors import NotFound
 from wherry.host.kernel_report import kernel_report
 from wherry.images.model import Image
@@ -26,17 +29,19 @@ from wherry.registry.mirror_rules import MirrorRule, rule_json
 if TYPE_CHECKING:
     from wherry.agent import Agent
 
-RESOURCES = frozenset({"resources"})
+REQUEST = frozenset({"resources", "owner", "purge"})
 
 
 async def plan(agent: Agent, request: Request) -> Response:
     """What would be done; nothing is."""
-    return JsonResponse(_result_json(agent, request, await agent.engine.check(await _documents(request))))
+    documents, owner = await _declaration(request)
+    return JsonResponse(_result_json(agent, request, await agent.engine.check(documents, owner)))
 
 
 async def apply(agent: Agent, request: Request) -> Response:
     """What was done."""
-    return JsonResponse(_result_json(agent, request, await agent.engine.apply(await _documents(request))))
+    documents, owner = await _declaration(request)
+    return JsonResponse(_result_json(agent, request, await agent.engine.apply(documents, owner)))
 
 
 async def list_mirrors(agent: Agent, _request: Request) -> Response:
@@ -78,10 +83,16 @@ def register(router: Router) -> None:
     router.add("GET", "/wherry/v1/registry_mirrors/{registry:path}", inspect_mirror)
 
 
-async def _documents(request: Request) -> list[Document]:
+async def _declaration(request: Request) -> tuple[list[Document], Owner]:
     body = await request.json()
-    json_fields.known_only(body, RESOURCES, "")
-    return parse_all(body.get("resources"))
+    json_fields.known_only(body, REQUEST, "")
+    owner = Owner(json_fields.text(body.get("owner") or "", "owner"), frozenset(_purge(body.get("purge") or [])))
+    resources = body.get("resources")
+    return ([] if resources == [] and owner.purge else parse_all(resources)), owner
+
+
+def _purge(value: object) -> list[str]:
+    return list(fields.list_of(fields.choice(*PURGEABLE))(value, "purge"))
 
 
 def _result_json(agent: Agent, request: Request, result: Result) -> dict[str, Any]:

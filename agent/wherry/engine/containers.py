@@ -9,7 +9,7 @@ from typing import Any
 
 from wherry.containers import log_options, merge, validate
 from wherry.containers.model import Container, CreateRequest, EndpointSettings, NetworkingConfig
-from wherry.engine import attachments, container_steps, healthy, replacement
+from wherry.engine import attachments, container_steps, healthy, ownership, replacement
 from wherry.engine.compare import Difference, differences
 from wherry.engine.container_steps import KIND, shown_state
 from wherry.engine.documents.container import RUNNING, ContainerDocument
@@ -124,7 +124,7 @@ def _image_differs(document: ContainerDocument, existing: Container, image: Targ
 
 
 def _create(document: ContainerDocument, world: World, image: Target) -> list[Step]:
-    request = _request(document, document.image or "")
+    request = _request(document, document.image or "", world.labels)
     _check_request(request, image)
     after = {"state": "present", "image": document.image, **_declared(document)}
     action = Action(KIND, document.name, "create", "there is no such container", {"state": "absent"}, after)
@@ -134,12 +134,13 @@ def _create(document: ContainerDocument, world: World, image: Target) -> list[St
     return [*steps, *_last(document, world)]
 
 
-def _request(document: ContainerDocument, image: str) -> CreateRequest:
+def _request(document: ContainerDocument, image: str, labels: Mapping[str, str]) -> CreateRequest:
     draft = Draft().with_config(image=image)
     for option, value in document.declared.items():
         draft = PROPERTIES[option].write(draft, value)
     asked = attachments.wanted(document)
     draft = draft.with_host(network_mode=asked.mode or attachments.DEFAULT_MODE)
+    draft = draft.with_config(labels={**draft.config.labels, **labels})
     config = draft.config
     if config.open_stdin and not document.handling.detach:
         draft = draft.with_config(attach_stdin=True, stdin_once=True)
@@ -208,7 +209,8 @@ def _check_labels(document: ContainerDocument, image: ImageConfig) -> None:
 def _recreate(
     document: ContainerDocument, world: World, existing: Container, image: Target, found: Findings
 ) -> list[Step]:
-    request = _request(document, document.image or existing.config.image)
+    labels = {**ownership.kept(existing.config.labels), **world.labels}
+    request = _request(document, document.image or existing.config.image, labels)
     _check_request(request, image)
     reasons = [one.option for one in found.options if not one.live]
     before = {one.option: one.before for one in found.options}

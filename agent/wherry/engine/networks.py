@@ -25,7 +25,7 @@ async def plan(document: NetworkDocument, world: World) -> list[Step]:
         return _absent(document, world, existing)
     changed = _differences(document, existing) if existing else {}
     if existing is None:
-        world.nouns.networks.check(_spec(document))
+        world.nouns.networks.check(_spec(document, world))
         action = Action(
             KIND, document.name, "create", "there is no such network", {"state": "absent"},
             {"state": "present", **_declared(document)},
@@ -71,7 +71,7 @@ def _plugged(world: World, network: Network) -> list[Container]:
 
 def _create(document: NetworkDocument, world: World) -> Run:
     async def create() -> None:
-        await world.nouns.networks.create(_spec(document))
+        await world.nouns.networks.create(_spec(document, world))
 
     return create
 
@@ -161,8 +161,8 @@ def _disconnect(document: NetworkDocument, world: World, container: Container) -
     return Step(Action(KIND, document.name, "disconnect", reason, {"connected": [container.name]}, {}), disconnect)
 
 
-def _spec(document: NetworkDocument) -> NetworkSpec:
-    default = NetworkSpec(document.name)
+def _spec(document: NetworkDocument, world: World) -> NetworkSpec:
+    default = NetworkSpec(document.name, labels=world.labels)
     return _merged(document, default)
 
 

@@ -22,6 +22,7 @@ from wherry.engine.documents.network import NetworkDocument
 from wherry.engine.documents.volume import VolumeDocument
 from wherry.engine.model import Action, Key, Object, Plan, ResourcePlan, Result, Step
 from wherry.engine.order import in_order, key_of
+from wherry.engine.ownership import NOBODY, Owner, undeclared
 from wherry.engine.world import Nouns, World
 from wherry.images.service import Images
 from wherry.networks.service import Networks
@@ -38,23 +39,26 @@ class Engine:
 
     async def plan(self, documents: Sequence[Document]) -> Plan:
         """What has to be done so that the documents hold. Changes nothing; raises for what cannot be done."""
-        return await self._plan(documents)
+        return await self._plan(documents, NOBODY)
 
-    async def check(self, documents: Sequence[Document]) -> Result:
+    async def check(self, documents: Sequence[Document], owner: Owner = NOBODY) -> Result:
         """The plan as a result: what would be done, and the objects as they are."""
-        plan = await self._plan([_as_check_mode_asks(document) for document in documents])
+        documents = [*documents, *undeclared(documents, owner, self._nouns)]
+        plan = await self._plan([_as_check_mode_asks(document) for document in documents], owner)
         return Result((*plan.actions, *_assumed_pulls(documents)), self._objects(documents))
 
-    async def apply(self, documents: Sequence[Document]) -> Result:
+    async def apply(self, documents: Sequence[Document], owner: Owner = NOBODY) -> Result:
         """Plans, and carries the plan out."""
+        documents = [*documents, *undeclared(documents, owner, self._nouns)]
         async with self._held([key_of(document) for document in documents]):
             actions: list[Action] = []
             for part in _parts(documents):
-                actions += await carry_out(await self._plan(part))
+                actions += await carry_out(await self._plan(part, owner))
         return Result(tuple(actions), self._objects(documents))
 
-    async def _plan(self, documents: Sequence[Document]) -> Plan:
-        world = World(self._nouns, {key_of(document) for document in documents if document.state != "absent"})
+    async def _plan(self, documents: Sequence[Document], owner: Owner) -> Plan:
+        declared = {key_of(document) for document in documents if document.state != "absent"}
+        world = World(self._nouns, declared, owner.label)
         resources = []
         for document, needs in in_order(documents):
             steps = await self._steps(document, world)

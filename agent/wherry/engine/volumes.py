@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from wherry.engine import ownership
 from wherry.engine.documents.volume import VolumeDocument
 from wherry.engine.model import Action, Run, Step, nothing
 from wherry.engine.world import World
@@ -21,13 +22,13 @@ async def plan(document: VolumeDocument, world: World) -> list[Step]:
     if document.state == "absent":
         return [_absent(document, world, existing)]
     if existing is None:
-        world.nouns.volumes.check(_spec(document))
+        world.nouns.volumes.check(_spec(document, world))
         after = {"state": "present", **_declared(document)}
         action = Action(KIND, document.name, "create", "there is no such volume", {"state": "absent"}, after)
         return [Step(action, _create(document, world))]
     changed = _differences(document, existing, world)
     if changed:
-        world.nouns.volumes.check(_spec(document))
+        world.nouns.volumes.check(_spec(document, world))
     if document.recreate == "always" or (changed and document.recreate == "options-changed"):
         _check_unused(document, world)
         before = {option: values[0] for option, values in changed.items()}
@@ -67,23 +68,25 @@ def _check_unused(document: VolumeDocument, world: World) -> None:
         raise Conflict(f"the volume is used by {', '.join(names)}", field="name", value=document.name)
 
 
-def _spec(document: VolumeDocument) -> VolumeSpec:
-    return VolumeSpec(
-        document.name, document.driver or LOCAL_DRIVER, document.driver_options or {}, document.labels or {}
-    )
+def _spec(document: VolumeDocument, world: World) -> VolumeSpec:
+    existing = world.volume(document.name)
+    labels = {**ownership.kept(existing.labels if existing else {}), **world.labels, **(document.labels or {})}
+    return VolumeSpec(document.name, document.driver or LOCAL_DRIVER, document.driver_options or {}, labels)
 
 
 def _create(document: VolumeDocument, world: World) -> Run:
     async def create() -> None:
-        await world.nouns.volumes.create(_spec(document))
+        await world.nouns.volumes.create(_spec(document, world))
 
     return create
 
 
 def _recreate(document: VolumeDocument, world: World) -> Run:
+    spec = _spec(document, world)
+
     async def recreate() -> None:
         await world.nouns.volumes.remove(document.name)
-        await world.nouns.volumes.create(_spec(document))
+        await world.nouns.volumes.create(spec)
 
     return recreate
 

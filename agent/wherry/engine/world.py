@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from wherry.containers.model import Container
@@ -39,8 +39,10 @@ class Nouns:
 class World:
     """The nouns, seen through the plan of one request."""
 
-    def __init__(self, nouns: Nouns, declared: Collection[Key] = ()) -> None:
+    def __init__(self, nouns: Nouns, declared: Collection[Key] = (), labels: Mapping[str, str] | None = None) -> None:
         self.nouns = nouns
+        self.labels: Mapping[str, str] = labels or {}
+        """Of what this request makes, beside those declared."""
         self._declared = declared
         self._images: dict[str, ExpectedImage | None] = {}
         self._networks: dict[str, bool] = {}

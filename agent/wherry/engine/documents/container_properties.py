@@ -122,8 +122,15 @@ CONFIGURATION = (
         inherited=lambda image: image.env,
         show=assignments,
     ),
-    in_config(
-        "labels", "labels", values.string_map, shape=Shape.DICT, canonical=dict, inherited=_image_labels, show=dict
+    Property(
+        "labels",
+        values.labels,
+        lambda container: values.without_owner(container.config.labels),
+        lambda draft, value: draft.with_config(labels=value),
+        Shape.DICT,
+        canonical=dict,
+        inherited=_image_labels,
+        show=dict,
     ),
     Property(
         "exposed_ports",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from wherry.engine.documents import fields
 from wherry.engine.documents.quantities import size
 from wherry.errors import InvalidParameter
 
+OWNER_LABEL = "io.wherry.owner"
+"""Says whose declaration has made an object."""
 LARGEST_ENV_FILE = 1 << 20
 _HOSTNAME = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,251}[A-Za-z0-9_])?")
 
@@ -206,3 +208,16 @@ def device_request_json(request: DeviceRequest) -> dict[str, Any]:
         "options": dict(request.options),
     }
     return {name: value for name, value in body.items() if value}
+
+
+def labels(value: Any, where: str) -> dict[str, str]:
+    """Labels of a container; the one that says who owns it is not for others to write."""
+    found: dict[str, str] = string_map(value, where)
+    if OWNER_LABEL in found:
+        raise InvalidParameter("is a label that the agent writes itself", field=f"{where}.{OWNER_LABEL}")
+    return found
+
+
+def without_owner(found: Mapping[str, str]) -> dict[str, str]:
+    """Labels as far as they are compared."""
+    return {name: value for name, value in found.items() if name != OWNER_LABEL}
