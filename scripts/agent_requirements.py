@@ -1,4 +1,7 @@
-"""Prints the agent's dependencies, one a line, as agent/pyproject.toml declares them."""
+"""Prints the agent's dependencies, one a line, as agent/pyproject.toml declares them.
+
+Without their markers: pip would read those by the Python that it runs under, not by the one that it downloads for.
+"""
 
 import re
 from pathlib import Path
@@ -7,4 +10,4 @@ text = (Path(__file__).resolve().parent.parent / "agent" / "pyproject.toml").rea
 listed = re.search(r"^dependencies = \[(.*?)\]", text, re.MULTILINE | re.DOTALL)
 if listed is None:
     raise SystemExit("agent/pyproject.toml: dependencies: not found")
-print("\n".join(re.findall(r'"([^"]+)"', listed.group(1))))
+print("\n".join(re.findall(r'"([^";]+)[^"]*"', listed.group(1))))

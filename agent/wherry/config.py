@@ -83,6 +83,9 @@ class Config:
     max_download_attempts: int = 5
     max_layer_size: int = 64 * 1024**3
     max_layer_entries: int = 4_000_000
+    registry_hosts_dirs: tuple[Path, ...] = ()
+    registries_conf: Path | None = None
+    registry_auth_file: Path | None = None
     http_proxy: str = ""
     https_proxy: str = ""
     no_proxy: str = ""

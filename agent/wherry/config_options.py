@@ -141,6 +141,13 @@ def _url(value: object) -> str:
     return text.rstrip("/")
 
 
+def _proxy(value: object) -> str:
+    text = _text(value)
+    if text and not re.fullmatch(r"((https?|socks5h?)://)?[^\s/?#]+/?", text):
+        raise _Wrong("is not a proxy", "http://, https://, socks5:// or socks5h://[user:password@]host:port")
+    return text
+
+
 def _registry(value: object) -> str:
     text = _text(value)
     if not text or "://" in text or re.search(r"\s", text):
@@ -332,14 +339,20 @@ OPTIONS = (
            reloadable=True),
     Option("insecure-registries", _list(_registry), "registry that may speak HTTP or show any certificate",
            flag="insecure-registry", repeated=_same, reloadable=True),
+    Option("registry-hosts-dirs", _list(_path), "directory of hosts.toml files and certificates of registries, beside "
+           "certs.d", flag="registry-hosts-dir", repeated=_same, reloadable=True),
+    Option("registries-conf", _path, "registries.conf to read (default: the one beside the configuration file)",
+           reloadable=True),
+    Option("registry-auth-file", _path, "config.json with credentials of registries (default: Docker's, of the user)",
+           reloadable=True),
     Option("max-concurrent-downloads", _number(1, 64), "layers of one pull downloaded at once", reloadable=True),
     Option("max-concurrent-uploads", _number(1, 64), "layers of one push sent at once", reloadable=True),
     Option("max-layer-size", _positive_size, "bytes that one layer may unpack to", reloadable=True),
     Option("max-layer-entries", _number(1, 2**32), "files that one layer may hold", reloadable=True),
     Option("max-download-attempts", _number(1, 100), "tries for each layer", reloadable=True),
-    Option("http-proxy", _text, "proxy for http:// registries"),
-    Option("https-proxy", _text, "proxy for https:// registries"),
-    Option("no-proxy", _text, "hosts that are reached directly, separated by commas"),
+    Option("http-proxy", _proxy, "proxy for http:// registries", reloadable=True),
+    Option("https-proxy", _proxy, "proxy for https:// registries", reloadable=True),
+    Option("no-proxy", _text, "hosts that are reached directly, separated by commas", reloadable=True),
     Option("default-runtime", _text, "OCI runtime of containers that name none"),
     Option("runtimes", _runtimes, "further OCI runtime, name=path", flag="add-runtime", repeated=_runtime_flags),
     Option("default-ulimits", _ulimits, "limit of containers, name=soft[:hard]", flag="default-ulimit",

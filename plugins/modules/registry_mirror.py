@@ -92,6 +92,22 @@ options:
           - Hosts beside the mirror itself to which its credentials may be sent for a token.
         type: list
         elements: str
+      client_cert:
+        description:
+          - The certificate that is shown to the mirror, as an absolute path on the host. It needs O(mirrors[].client_key).
+        type: str
+      client_key:
+        description:
+          - The key of O(mirrors[].client_cert), as an absolute path on the host.
+        type: str
+      headers:
+        description:
+          - Headers that go along with each request to the mirror, and to nobody else.
+        type: dict
+      api_path:
+        description:
+          - What stands before the repository in requests to the mirror, if it is not V(/v2).
+        type: str
   url:
     description:
       - Where the registry itself is, if not where its name says.
@@ -117,6 +133,29 @@ options:
   token_hosts:
     description:
       - Hosts beside the registry itself to which its credentials may be sent for a token.
+    type: list
+    elements: str
+  client_cert:
+    description:
+      - The certificate that is shown to the registry, as an absolute path on the host. It needs O(client_key).
+    type: str
+  client_key:
+    description:
+      - The key of O(client_cert), as an absolute path on the host.
+    type: str
+  headers:
+    description:
+      - Headers that go along with each request to the registry itself, and to nobody else.
+    type: dict
+  api_path:
+    description:
+      - What stands before the repository in requests to the registry, if it is not V(/v2).
+    type: str
+  peers:
+    description:
+      - Other agents that serve their images (C(serve) in their configuration), V(HOST[:PORT]), such as hosts of the
+        inventory. They are asked for content first, each host in another order, and are believed by digest only; what
+        a tag means is asked of the mirrors and the registry.
     type: list
     elements: str
   fallback:
@@ -148,6 +187,11 @@ EXAMPLES = r"""
       - url: http://10.0.0.5:5000
         insecure: true
     fallback: false
+
+- name: Spread images through the fleet - hosts ask each other before the registry
+  wherry.node.registry_mirror:
+    registry: registry.example.com
+    peers: "{{ groups['fleet'] | difference([inventory_hostname]) }}"
 
 - name: Go to the registry itself again
   wherry.node.registry_mirror:

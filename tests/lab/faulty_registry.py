@@ -17,7 +17,9 @@ Faults, all keyed by what stands in the path (a digest or a tag):
   body_max       parts of an upload that are larger get status 413
   pages          requests for these paths get this document
   html           requests for these paths get a page for people
-Faults for all: "basic": "user:password" and "bearer": {"realm":…, "token":…} ask for credentials.
+Faults for all: "basic": "user:password" and "bearer": {"realm":…, "token":…} ask for credentials. A bearer's "user":
+"user:password" is what the token service wants, "refresh" the refresh token that it gives for offline_token and takes
+in a POST, and "uses" how many requests a token is good for. "headers" are sent with everything.
 """
 
 from __future__ import annotations
@@ -52,7 +54,10 @@ class Handler(BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def do_POST(self) -> None:
-        """Begins an upload."""
+        """Begins an upload, or gives a token."""
+        if self.path.partition("?")[0] == "/token":
+            self._renew()
+            return
         self._note()
         session = str(len(self.uploads))
         self.uploads[session] = bytearray()
@@ -94,11 +99,22 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._send(201, b"")
 
+    def _renew(self) -> None:
+        form = urllib.parse.parse_qs(self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode())
+        self._note(form={name: values[0] for name, values in form.items()})
+        bearer = self._faults().get("bearer", {})
+        if "refresh" not in bearer:
+            self._send(405, b"")
+        elif form.get("grant_type") != ["refresh_token"] or form.get("refresh_token") != [bearer["refresh"]]:
+            self._send(401, b"{}")
+        else:
+            self._token(bearer, offline=False)
+
     def log_message(self, format: str, *args: object) -> None:
         """Requests are noted in the file instead."""
 
-    def _note(self) -> None:
-        line = {"method": self.command, "path": self.path, "headers": dict(self.headers.items())}
+    def _note(self, **further: Any) -> None:
+        line = {"method": self.command, "path": self.path, "headers": dict(self.headers.items()), **further}
         with (self.folder / "requests.jsonl").open("a") as file:
             file.write(json.dumps(line) + "\n")
 
@@ -107,7 +123,7 @@ class Handler(BaseHTTPRequestHandler):
         faults = self._faults()
         path = self.path.partition("?")[0]
         if path == "/token":
-            self._send(200, json.dumps({"token": faults["bearer"]["token"], "expires_in": 300}).encode())
+            self._login(faults["bearer"])
         elif not self._authorised(faults):
             self._challenge(faults)
         elif path == "/v2/":
@@ -132,6 +148,26 @@ class Handler(BaseHTTPRequestHandler):
         more = [("Link", f'<{path}?n=2&last={rest[1]}>; rel="next"')] if len(rest) > 2 else []
         self._send(200, json.dumps({"name": path.split("/")[2], "tags": rest[:2]}).encode(), more)
 
+    def _login(self, bearer: dict[str, Any]) -> None:
+        wanted = bearer.get("user")
+        given = self.headers.get("Authorization")
+        if wanted and given != "Basic " + base64.b64encode(wanted.encode()).decode():
+            self._send(401, b"{}")
+        else:
+            self._token(bearer, offline="offline_token=true" in self.path)
+
+    def _token(self, bearer: dict[str, Any], *, offline: bool) -> None:
+        self.counts["tokens"] = self.counts.get("tokens", 0) + 1
+        self.counts["token uses"] = 0
+        answer = {"token": self._current(bearer), "expires_in": 300}
+        if offline and "refresh" in bearer:
+            answer["refresh_token"] = bearer["refresh"]
+        self._send(200, json.dumps(answer).encode())
+
+    def _current(self, bearer: dict[str, Any]) -> str:
+        number = f"-{self.counts.get('tokens', 0)}" if "uses" in bearer else ""
+        return f"{bearer['token']}{number}"
+
     def _faults(self) -> dict[str, Any]:
         try:
             found: dict[str, Any] = json.loads((self.folder / "faults.json").read_text())
@@ -144,7 +180,10 @@ class Handler(BaseHTTPRequestHandler):
         if "basic" in faults:
             return given == "Basic " + base64.b64encode(faults["basic"].encode()).decode()
         if "bearer" in faults:
-            return given == f"Bearer {faults['bearer']['token']}"
+            bearer = faults["bearer"]
+            self.counts["token uses"] = self.counts.get("token uses", 0) + 1
+            spent = "uses" in bearer and self.counts["token uses"] > bearer["uses"]
+            return given == f"Bearer {self._current(bearer)}" and not spent
         return True
 
     def _challenge(self, faults: dict[str, Any]) -> None:
@@ -197,6 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         appended = faults.get("append", {}).get(name, 0)
         self.send_response(status)
         self.send_header("Content-Type", served)
+        self._send_always()
         for header, value in extra:
             self.send_header(header, value)
         if appended:
@@ -228,8 +268,13 @@ class Handler(BaseHTTPRequestHandler):
         unit, _, span = self.headers.get("Range", "").partition("=")
         return int(span.partition("-")[0]) if unit == "bytes" else 0
 
+    def _send_always(self) -> None:
+        for name, value in self._faults().get("headers", {}).items():
+            self.send_header(name, value)
+
     def _send(self, status: int, body: bytes, headers: list[tuple[str, str]] | None = None) -> None:
         self.send_response(status)
+        self._send_always()
         for name, value in headers or []:
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))

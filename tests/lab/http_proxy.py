@@ -1,4 +1,8 @@
-"""A small HTTP proxy that writes down what it was asked for: ``python -m tests.lab.http_proxy HOST PORT FILE``.
+"""A small HTTP proxy that writes down what it was asked for.
+
+Run it as ``python -m tests.lab.http_proxy HOST PORT FILE [CERT KEY]``.
+
+With a certificate and its key it speaks TLS to its clients.
 
 It tunnels by CONNECT and forwards whole URLs, one request a connection, and serves no other purpose.
 """
@@ -6,6 +10,7 @@ It tunnels by CONNECT and forwards whole URLs, one request a connection, and ser
 from __future__ import annotations
 
 import asyncio
+import ssl
 import sys
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -40,8 +45,14 @@ async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seen
 
 async def main() -> None:
     """Serves until killed."""
-    host, port, seen = sys.argv[1:4]
-    server = await asyncio.start_server(lambda reader, writer: serve(reader, writer, Path(seen)), host, int(port))
+    host, port, seen, *files = sys.argv[1:]
+    context = None
+    if files:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(*files)
+    server = await asyncio.start_server(
+        lambda reader, writer: serve(reader, writer, Path(seen)), host, int(port), ssl=context
+    )
     async with server:
         await server.serve_forever()
 

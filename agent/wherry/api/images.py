@@ -16,7 +16,7 @@ from wherry.errors import InvalidParameter, Unsupported
 from wherry.images import search as search_terms
 from wherry.images.progress import Progress, ProgressEvent, watched
 from wherry.images.reference import join
-from wherry.registry.credentials import parse_registry_auth_header
+from wherry.registry.proxies import ProxySettings, parse_proxy_settings
 
 if TYPE_CHECKING:
     from wherry.agent import Agent
@@ -93,15 +93,32 @@ async def _import(agent: Agent, request: Request, chunks: AsyncIterator[bytes], 
 async def _pull(agent: Agent, request: Request) -> Response:
     query = request.query
     reference = join(query.text("fromImage"), query.text("tag") or None)
-    auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
+    auth = distribution.credentials_of(request, reference)
     platform = platform_text(query.text("platform"))
+    proxies = _proxies_of(request)
 
     async def work(progress: Progress) -> object:
         if not reference.tag and not reference.digest:
-            return await agent.images.pull_all(reference, auth=auth, platform=platform, progress=progress)
-        return await agent.images.pull(reference, auth=auth, platform=platform, progress=progress)
+            return await agent.images.pull_all(
+                reference, auth=auth, platform=platform, proxies=proxies, progress=progress
+            )
+        return await agent.images.pull(reference, auth=auth, platform=platform, proxies=proxies, progress=progress)
 
     return await ProgressStream(work).response()
+
+
+def _proxies_of(request: Request) -> ProxySettings | None:
+    """X-Wherry-Proxies: the proxies of this pull, as JSON with the keys of daemon.json's ``proxies``."""
+    given = request.headers.get("x-wherry-proxies")
+    if not given:
+        return None
+    try:
+        body = json.loads(given)
+    except (ValueError, RecursionError):
+        body = None
+    if not isinstance(body, dict):
+        raise InvalidParameter("not a JSON object", field="X-Wherry-Proxies")
+    return parse_proxy_settings(body, "X-Wherry-Proxies")
 
 
 async def load(agent: Agent, request: Request) -> Response:
@@ -179,8 +196,8 @@ async def tag(agent: Agent, request: Request) -> Response:
 
 async def push(agent: Agent, request: Request) -> Response:
     """POST /images/NAME/push"""
-    auth = parse_registry_auth_header(request.headers.get("x-registry-auth"))
     name, chosen = request.params["name"], request.query.text("tag") or None
+    auth = distribution.credentials_of(request, join(name, chosen))
     _check_platform(agent, request, str(join(name, chosen)))
 
     async def work(progress: Progress) -> None:

@@ -45,14 +45,14 @@ async def apply(agent: Agent, request: Request) -> Response:
 
 
 async def list_mirrors(agent: Agent, _request: Request) -> Response:
-    """All registry rules, without passwords."""
-    return JsonResponse([mirror_json(rule) for rule in agent.images.mirrors.list()])
+    """All registry rules that hold, declared ones and those of files, without passwords."""
+    return JsonResponse([mirror_json(rule) for rule in agent.images.mirrors.effective()])
 
 
 async def inspect_mirror(agent: Agent, request: Request) -> Response:
     """One registry rule, without passwords."""
     registry = request.params["registry"]
-    rule = agent.images.mirrors.get(registry)
+    rule = next((rule for rule in agent.images.mirrors.effective() if rule.prefix == registry), None)
     if rule is None:
         raise NotFound(f"no such registry rule: {registry}")
     return JsonResponse(mirror_json(rule))
@@ -71,7 +71,7 @@ def mirror_json(rule: MirrorRule) -> dict[str, Any]:
         mirror["url"] = mirror.pop("location")
     if "location" in body:
         body["url"] = body.pop("location")
-    return {"registry": registry, **body}
+    return {"registry": registry, **body, **({"source": rule.source} if rule.source else {})}
 
 
 def register(router: Router) -> None:

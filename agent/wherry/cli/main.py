@@ -24,6 +24,8 @@ COMMANDS = {
     "plan": "wherry.cli.declare",
     "apply": "wherry.cli.declare",
     "host": "wherry.cli.host",
+    "login": "wherry.cli.login",
+    "logout": "wherry.cli.login",
 }
 
 

@@ -12,7 +12,10 @@ from wherry.registry.mirror_rules import rule_json
 
 KIND = MirrorDocument.kind
 SECRET = "********"
-_SOURCE_DEFAULTS: Mapping[str, Any] = {"insecure": False, "ca": "", "username": "", "password": "", "token_hosts": []}
+_SOURCE_DEFAULTS: Mapping[str, Any] = {
+    "insecure": False, "ca": "", "username": "", "password": "", "token_hosts": [], "client_cert": "", "client_key": "",
+    "headers": {}, "api_path": "/v2", "peers": [],
+}  # fmt: skip
 
 
 async def plan(document: MirrorDocument, world: World) -> list[Step]:
@@ -60,6 +63,8 @@ def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
             continue
         if key == "mirrors":
             shown[key] = [_mirror(entry) for entry in value or ()]
+        elif key == "headers":
+            shown[key] = dict.fromkeys(value or (), SECRET)
         elif key == "password":
             shown[key] = SECRET if value else ""
         else:
@@ -69,6 +74,8 @@ def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
 
 def _mirror(entry: Mapping[str, Any]) -> dict[str, Any]:
     renamed = {"url" if key == "location" else key: value for key, value in entry.items()}
+    if renamed.get("headers"):
+        renamed["headers"] = dict.fromkeys(renamed["headers"], SECRET)
     if renamed.get("password"):
         renamed["password"] = SECRET
     return renamed

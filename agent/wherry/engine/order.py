@@ -8,12 +8,13 @@ from wherry.engine.documents import Document
 from wherry.engine.documents.container import ContainerDocument
 from wherry.engine.documents.image import ImageDocument, named
 from wherry.engine.documents.network import NetworkDocument
+from wherry.engine.documents.registry_login import LoginDocument
 from wherry.engine.documents.registry_mirror import MirrorDocument
 from wherry.engine.documents.storage import entry_parts
 from wherry.engine.model import Key
 from wherry.errors import InvalidParameter
 
-_FIRST_TO_LAST = ("registry_mirror", "image", "network", "volume", "container")
+_FIRST_TO_LAST = ("registry_mirror", "registry_login", "image", "network", "volume", "container")
 
 
 def key_of(document: Document) -> Key:
@@ -61,14 +62,14 @@ def _must_precede(first: Document, second: Document) -> bool:
         return first.state != "absent" and _is_used_by(first, second)
     if second.state == "absent" and isinstance(first, ContainerDocument):
         return True
-    if isinstance(first, MirrorDocument):
+    if isinstance(first, (MirrorDocument, LoginDocument)):
         return isinstance(second, ImageDocument)
     connected = second.connected or () if isinstance(second, NetworkDocument) else ()
     return isinstance(first, ContainerDocument) and first.name in connected
 
 
 def _is_used_by(first: Document, container: ContainerDocument) -> bool:
-    if isinstance(first, MirrorDocument):
+    if isinstance(first, (MirrorDocument, LoginDocument)):
         return True
     if isinstance(first, ImageDocument):
         names = {first.name, named(first.repository, "latest") if first.repository else first.name}

@@ -10,6 +10,7 @@ from dataclasses import replace
 from wherry.containers.service import Containers
 from wherry.engine import containers as container_plans
 from wherry.engine import images as image_plans
+from wherry.engine import logins as login_plans
 from wherry.engine import mirrors as mirror_plans
 from wherry.engine import networks as network_plans
 from wherry.engine import volumes as volume_plans
@@ -19,6 +20,7 @@ from wherry.engine.documents import Document
 from wherry.engine.documents.container import ContainerDocument
 from wherry.engine.documents.image import ImageDocument
 from wherry.engine.documents.network import NetworkDocument
+from wherry.engine.documents.registry_login import LoginDocument
 from wherry.engine.documents.volume import VolumeDocument
 from wherry.engine.model import Action, Key, Object, Plan, ResourcePlan, Result, Step
 from wherry.engine.order import in_order, key_of
@@ -74,6 +76,8 @@ class Engine:
             return await network_plans.plan(document, world)
         if isinstance(document, VolumeDocument):
             return await volume_plans.plan(document, world)
+        if isinstance(document, LoginDocument):
+            return await login_plans.plan(document, world)
         return await mirror_plans.plan(document, world)
 
     def _objects(self, documents: Sequence[Document]) -> tuple[tuple[Key, Object | None], ...]:
@@ -111,7 +115,8 @@ def _assumed_pulls(documents: Sequence[Document]) -> list[Action]:
 
 
 def _parts(documents: Sequence[Document]) -> list[list[Document]]:
-    """Registry rules first: a plan asks registries what a pull would bring, by the rules that hold then."""
+    """Rules, then logins: a plan asks what a pull would bring, by the rules and credentials that hold then."""
     rules = [document for document in documents if document.kind == "registry_mirror"]
-    others = [document for document in documents if document.kind != "registry_mirror"]
-    return [part for part in (rules, others) if part]
+    logins = [document for document in documents if document.kind == "registry_login"]
+    others = [document for document in documents if document.kind not in ("registry_mirror", "registry_login")]
+    return [part for part in (rules, logins, others) if part]

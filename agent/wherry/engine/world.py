@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from wherry.containers.model import Container
@@ -86,12 +86,13 @@ class World:
     def object_of(self, key: Key) -> Object | None:
         """The object that a document speaks of, as it is now."""
         kind, name = key
-        finders = {
+        finders: dict[str, Callable[[str], Object | None]] = {
             "container": self.container,
             "image": self.image,
             "network": self.network,
             "volume": self.volume,
             "registry_mirror": self.mirror,
+            "registry_login": lambda _registry: None,  # secrets are not shown
         }
         return finders[kind](name)
 

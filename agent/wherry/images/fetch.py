@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from wherry.errors import NotFound, WherryError
@@ -19,6 +19,7 @@ from wherry.registry.client import ManifestAnswer, RegistryClient
 from wherry.registry.credentials import Credentials
 from wherry.registry.errors import AccessDenied, BadAnswer, DigestMismatch, Missing, Refused, Unreachable
 from wherry.registry.mirrors import Candidate, Mirrors, pullers, resolvers
+from wherry.registry.rate_limit import RateLimit
 from wherry.registry.transport import HttpClient
 from wherry.registry.url import Url
 
@@ -43,7 +44,9 @@ class Fetcher:
         self._mirrors = mirrors
         self._note = note
         self._http = http
-        self._candidates: Sequence[Candidate] = mirrors.candidates(reference.repository, credentials)
+        self._candidates: Sequence[Candidate] = mirrors.candidates(
+            reference.repository, credentials, by_digest=bool(reference.digest)
+        )
         self._clients: dict[Candidate, RegistryClient] = {}
 
     def client(self, candidate: Candidate) -> RegistryClient:
@@ -51,6 +54,11 @@ class Fetcher:
         if candidate not in self._clients:
             self._clients[candidate] = RegistryClient(self._http, candidate.endpoint, candidate.credentials)
         return self._clients[candidate]
+
+    def rate_limits(self) -> Mapping[str, RateLimit]:
+        """What endpoints said about how many requests are left, by their names."""
+        clients = self._clients.items()
+        return {candidate.name: client.rate_limit for candidate, client in clients if client.rate_limit is not None}
 
     async def manifest(self, name: str, *, expected: Descriptor | None = None) -> ManifestAnswer:
         """A manifest by tag or digest from the first endpoint that has it; ``expected`` is what an index said of it.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from wherry.images.store import BlobStore
 from wherry.images.tar_parts import TarParts
 from wherry.paths import Paths
 from wherry.registry.client import RegistryClient
+from wherry.registry.credential_store import CredentialStore, default_path
 from wherry.registry.credentials import Credentials, registry_of_address
 from wherry.registry.download import download
 from wherry.registry.errors import AccessDenied, Unreachable
@@ -86,10 +87,17 @@ class Images:
 
     def reconfigure(self, config: Config) -> None:
         """Takes over what the configuration says of registries; what runs goes on as it began."""
+        self.credentials = CredentialStore(config.registry_auth_file or default_path())
         settings = RegistrySettings(
             hub_mirrors=config.registry_mirrors,
             insecure=config.insecure_registries,
-            certificate_directories=(config.config_file.parent / "certs.d", DOCKER_CERTIFICATES),
+            certificate_directories=(
+                *config.registry_hosts_dirs,
+                config.config_file.parent / "certs.d",
+                DOCKER_CERTIFICATES,
+            ),
+            registries_conf=config.registries_conf or config.config_file.parent / "registries.conf",
+            credentials=self.credentials,
             max_attempts=config.max_download_attempts,
         )
         self.mirrors = Mirrors(settings, self._mirror_table)
@@ -183,15 +191,17 @@ class Images:
         *,
         auth: Credentials | None = None,
         platform: str | None = None,
+        proxies: ProxySettings | None = None,
         progress: Progress = ignore,
     ) -> PullResult:
-        """Brings an image by tag or digest, through the mirrors first.
+        """Brings an image by tag or digest, through the mirrors first. ``proxies``: for this pull, before all others.
 
         Errors: ``NotFound`` with Docker's wording, ``Unreachable``, ``DigestMismatch``, ``InvalidParameter`` for
         malformed documents; nothing is tagged then.
         """
-        fetcher = Fetcher(self.mirrors, self._http, reference.with_default_tag(), auth, progress)
-        result = await self._pull_or_clean(fetcher, platform, progress)
+        with self._through(proxies) as http:
+            fetcher = Fetcher(self.mirrors, http, reference.with_default_tag(), auth, progress)
+            result = await self._pull_or_clean(fetcher, platform, progress)
         _tell_status(reference.with_default_tag().familiar, result.changed, progress)
         return result
 
@@ -201,15 +211,17 @@ class Images:
         *,
         auth: Credentials | None = None,
         platform: str | None = None,
+        proxies: ProxySettings | None = None,
         progress: Progress = ignore,
     ) -> Sequence[PullResult]:
         """Brings every tag of a repository, one after another. Errors: as ``pull``; what came before them stays."""
         repository = Reference(reference.domain, reference.path)
-        fetcher = Fetcher(self.mirrors, self._http, repository, auth, progress)
-        tags = await fetcher.manifest_tags()
-        if not tags:
-            raise NotFound(f"repository {repository.familiar} has no tags")
-        results = [await self._pull_or_clean(fetcher.tagged(valid_tag(tag)), platform, progress) for tag in tags]
+        with self._through(proxies) as http:
+            fetcher = Fetcher(self.mirrors, http, repository, auth, progress)
+            tags = await fetcher.manifest_tags()
+            if not tags:
+                raise NotFound(f"repository {repository.familiar} has no tags")
+            results = [await self._pull_or_clean(fetcher.tagged(valid_tag(tag)), platform, progress) for tag in tags]
         _tell_status(repository.familiar, any(result.changed for result in results), progress)
         return results
 
@@ -222,6 +234,18 @@ class Images:
         except Exception:
             await self._collector.collect()
             raise
+
+    @contextmanager
+    def _through(self, proxies: ProxySettings | None) -> Iterator[HttpClient]:
+        """The client for one operation: the agent's own, or one with proxies of its own."""
+        if proxies is None:
+            yield self._http
+            return
+        client = HttpClient(proxies.over(self._http.proxies))
+        try:
+            yield client
+        finally:
+            client.close()
 
     async def _pull(self, fetcher: Fetcher, wanted: Platform | None, progress: Progress) -> PullResult:
         reference = fetcher.reference
@@ -253,19 +277,27 @@ class Images:
             mirror = next(served.mirror for served in fetcher.served if served.endpoint == name)
             parts = ", ".join(_counted(fetcher, name))
             progress(ProgressEvent(f"Served by {'mirror ' if mirror else ''}{name}: {parts}"))
+        for name, limit in fetcher.rate_limits().items():
+            progress(ProgressEvent(f"Rate limit of {name}: {limit}"))
         self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_repository})
         return PullResult(image, named.digest, changed, tuple(fetcher.served))
 
     async def resolve_remote(
-        self, reference: Reference, *, auth: Credentials | None = None, platform: str | None = None
+        self,
+        reference: Reference,
+        *,
+        auth: Credentials | None = None,
+        platform: str | None = None,
+        proxies: ProxySettings | None = None,
     ) -> RemoteImage:
         """What a pull would bring now, found out by asking for manifests only.
 
         Errors: as ``pull``.
         """
         reference = reference.with_default_tag()
-        fetcher = Fetcher(self.mirrors, self._http, reference, auth, ignore)
-        resolved = await resolve(fetcher, platforms.parse(platform) if platform else None)
+        with self._through(proxies) as http:
+            fetcher = Fetcher(self.mirrors, http, reference, auth, ignore)
+            resolved = await resolve(fetcher, platforms.parse(platform) if platform else None)
         return _remote(fetcher, resolved, resolved.platforms)
 
     async def describe_remote(self, reference: Reference, *, auth: Credentials | None = None) -> RemoteImage:
@@ -331,18 +363,19 @@ class Images:
         """The content of a URL, for an import. Errors: as ``registry.download``, at the call."""
         return (await download(self._http, address)).chunks()
 
-    async def login(self, credentials: Credentials) -> str:
-        """Checks credentials with the registry that they are for; returns what to tell the user.
+    async def login(self, credentials: Credentials) -> tuple[str, str]:
+        """Checks credentials with the registry that they are for; what to tell the user, and an identity token.
 
+        The token is "" where the registry's token service gives none; else it can be kept in place of the password.
         Errors: ``AccessDenied``, ``Unreachable``.
         """
         registry = registry_of_address(credentials.server_address)
-        client = RegistryClient(self._http, self.mirrors.endpoint_of(registry), credentials)
+        client = RegistryClient(self._http, self.mirrors.endpoint_of(registry), credentials, offline=True)
         try:
             await client.ping()
         except AccessDenied as error:
             raise AccessDenied(f"login attempt to {client.base}v2/ failed: {error}") from error
-        return "Login Succeeded"
+        return "Login Succeeded", client.identity_token
 
     # ---- archives
 

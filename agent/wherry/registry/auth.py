@@ -6,10 +6,11 @@ is decided by ``may_send_credentials`` alone.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 from urllib.parse import urlencode
 
@@ -114,6 +115,10 @@ _SHARED_DOMAINS = frozenset(
 )
 
 
+CredentialFinder = Callable[[], Awaitable[Credentials | None]]
+"""Looks up what is kept for a registry: asked only when the registry wants to know who asks."""
+
+
 class Sender(Protocol):
     """Sends a request without credentials of its own and follows no redirect."""
 
@@ -128,13 +133,28 @@ class _Token:
 
 
 class Authenticator:
-    """Holds the credentials for one registry and the tokens that it gave for them."""
+    """Holds the credentials for one registry and the tokens that it gave for them.
+
+    Without ``credentials``, ``find`` looks for some when the registry asks. With ``offline`` the token service is asked
+    for a token that outlives this session; ``identity_token`` has it then.
+    """
 
     def __init__(
-        self, registry: Url, credentials: Credentials | None, trusted_hosts: Sequence[str], send: Sender
+        self,
+        registry: Url,
+        credentials: Credentials | None,
+        trusted_hosts: Sequence[str],
+        send: Sender,
+        find: CredentialFinder | None = None,
+        *,
+        offline: bool = False,
     ) -> None:
+        self.identity_token = ""
+        self._answering = asyncio.Lock()
         self._registry = registry
         self._credentials = credentials
+        self._find = find
+        self._offline = offline
         self._trusted_hosts = tuple(trusted_hosts)
         self._send = send
         self._tokens: dict[str, _Token] = {}
@@ -158,9 +178,18 @@ class Authenticator:
         """
         if url.origin != self._registry.origin:
             return False
+        # One after the other: of layers that are refused at the same time the first fetches the token for all.
+        async with self._answering:
+            return await self._answer(challenges, scope, tried)
+
+    async def _answer(self, challenges: Sequence[Challenge], scope: str, tried: str | None) -> bool:
         known = self.header(scope)
         if known is not None and known != tried:
             return True
+        if not self._credentials and self._find is not None:
+            self._credentials, self._find = await self._find(), None
+            if self.header(scope) not in (None, tried):
+                return True  # a token that was kept as it is
         bearer = next((found for found in challenges if found.scheme == "bearer" and found.realm), None)
         if bearer is not None:
             fresh = await self._fetch_token(bearer, scope)
@@ -190,6 +219,7 @@ class Authenticator:
         else:
             headers = (("Authorization", credentials.basic),) if credentials else ()
             extra = [("account", credentials.username), ("client_id", CLIENT_ID)] if credentials else []
+            extra += [("offline_token", "true")] if credentials and self._offline else []
             joint = "&" if "?" in realm.target else "?"
             asked = Url(realm.scheme, realm.host, realm.port, f"{realm.target}{joint}{urlencode(fields + extra)}")
             answer = await self._send("GET", asked, headers, b"")
@@ -218,6 +248,14 @@ class Authenticator:
         token = document.get("token") or document.get("access_token")
         if not isinstance(token, str) or not re.fullmatch(r"[!-~]+", token):
             raise BadAnswer(f"the token service {realm} answered without a token")
+        self._note_refresh_token(document.get("refresh_token"))
         lifetime = document.get("expires_in")
         seconds = float(lifetime) if isinstance(lifetime, (int, float)) else TOKEN_LIFETIME_DEFAULT
         return _Token(f"Bearer {token}", time.monotonic() + max(seconds - TOKEN_LIFETIME_MARGIN, 1.0))
+
+    def _note_refresh_token(self, value: object) -> None:
+        """A service may hand out a new one with each use of the old; that one is used from then on."""
+        if isinstance(value, str) and value and re.fullmatch(r"[!-~]+", value):
+            self.identity_token = value
+            if self._credentials and self._credentials.identity_token:
+                self._credentials = replace(self._credentials, identity_token=value)

@@ -13,9 +13,10 @@ import random
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlencode
 
 from wherry.registry import url as urls
-from wherry.registry.auth import Authenticator, parse_challenges
+from wherry.registry.auth import Authenticator, CredentialFinder, parse_challenges
 from wherry.registry.credentials import Credentials
 from wherry.registry.documents import read_error
 from wherry.registry.errors import (
@@ -28,6 +29,7 @@ from wherry.registry.errors import (
     TlsMismatch,
     Unreachable,
 )
+from wherry.registry.rate_limit import RateLimit, read_rate_limit
 from wherry.registry.tls import TlsSettings
 from wherry.registry.transport import HttpClient, Request, Response, Timeouts
 from wherry.registry.url import DEFAULT_PORTS, Url
@@ -47,7 +49,11 @@ RETRIED_STATUSES = (408, 429, 500, 502, 503, 504)
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a registry answers. ``authority`` is host[:port]; ``insecure`` allows unverified TLS and plain HTTP."""
+    """Where a registry answers. ``authority`` is host[:port]; ``insecure`` allows unverified TLS and plain HTTP.
+
+    ``api_path`` stands in the place of ``/v2``, ``namespace`` is told to a mirror as ``ns`` in the query (whose
+    images it is asked for), and ``headers`` go along with each request to this very origin.
+    """
 
     authority: str
     insecure: bool = False
@@ -56,6 +62,10 @@ class Endpoint:
     timeouts: Timeouts = field(default_factory=Timeouts)
     token_hosts: tuple[str, ...] = ()
     attempts: int = ATTEMPTS
+    api_path: str = "/v2"
+    namespace: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    find_credentials: CredentialFinder | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,11 @@ class _Call:
 class RegistryClient:
     """Speaks with one endpoint on behalf of one set of credentials."""
 
-    def __init__(self, http: HttpClient, endpoint: Endpoint, credentials: Credentials | None = None) -> None:
+    def __init__(
+        self, http: HttpClient, endpoint: Endpoint, credentials: Credentials | None = None, *, offline: bool = False
+    ) -> None:
+        self.rate_limit: RateLimit | None = None
+        self._offline = offline
         self._http = http
         self.endpoint = endpoint
         self._credentials = credentials
@@ -103,12 +117,19 @@ class RegistryClient:
         """The endpoint's root, with the scheme that answered last."""
         return urls.parse(f"{self._schemes[0]}://{self.endpoint.authority}/")
 
+    @property
+    def identity_token(self) -> str:
+        """The long-lived token that the registry's token service gave for a client that is ``offline``; else ""."""
+        return next((one.identity_token for one in self._authenticators.values() if one.identity_token), "")
+
     async def ping(self) -> None:
         """Asks for ``/v2/``, with credentials when the registry wants them.
 
         Errors: ``AccessDenied``, ``Unreachable``, ``BadAnswer``.
         """
         answer = await self.request("GET", "/v2/", scope="")
+        if answer.status in (401, 403):
+            raise await self.failure(answer)
         await answer.discard()
         if answer.status != 200:
             raise BadAnswer(f'Get "{answer.url}": the registry answered with status {answer.status}')
@@ -199,7 +220,7 @@ class RegistryClient:
         """Asks by the first scheme that the endpoint speaks, and remembers which that is."""
         while True:
             base = self.base
-            url = call.path if isinstance(call.path, Url) else urls.join(base, call.path)
+            url = call.path if isinstance(call.path, Url) else urls.join(base, self._target(call.path))
             authenticator = self._authenticator(base)
             tried = authenticator.header(call.scope)
             try:
@@ -216,10 +237,22 @@ class RegistryClient:
             else:
                 return url, authenticator, tried, answer
 
+    def _target(self, path: str) -> str:
+        """A path of the API as this endpoint wants it."""
+        rest = path.removeprefix("/v2")
+        query = urlencode({"ns": self.endpoint.namespace}) if self.endpoint.namespace else ""
+        joint = "&" if "?" in rest else "?"
+        return f"{self.endpoint.api_path}{rest}{joint if query else ''}{query}"
+
     def _authenticator(self, base: Url) -> Authenticator:
         if base not in self._authenticators:
             self._authenticators[base] = Authenticator(
-                base, self._credentials, self.endpoint.token_hosts, self._send_to_realm
+                base,
+                self._credentials,
+                self.endpoint.token_hosts,
+                self._send_to_realm,
+                self.endpoint.find_credentials,
+                offline=self._offline,
             )
         return self._authenticators[base]
 
@@ -237,9 +270,13 @@ class RegistryClient:
         origin = self.base.origin
         for _ in range(REDIRECTS_MAX + 1):
             own = url.origin == origin
-            authorization = authenticator.header(call.scope) if own else None
-            sent = (*call.headers, ("Authorization", authorization)) if authorization else call.headers
+            extra = self.endpoint.headers if own else ()
+            given = any(name.lower() == "authorization" for name, _ in extra)
+            authorization = authenticator.header(call.scope) if own and not given else None
+            sent = (*call.headers, *extra, *((("Authorization", authorization),) if authorization else ()))
             answer = await self.send(Request(call.method, url, sent, call.body, guarded=not own))
+            if own:
+                self.rate_limit = read_rate_limit(answer.headers) or self.rate_limit
             if answer.status not in REDIRECT_STATUSES or "location" not in answer.headers:
                 return answer
             if call.method not in ("GET", "HEAD"):
@@ -278,9 +315,18 @@ class RegistryClient:
             word = code.lower().replace("_", " ") or "not found"
             return Missing(f"{word}: {message}" if message else word, code)
         if answer.status == 429:
-            return BadAnswer(f"toomanyrequests: {message or 'the registry asks to come back later'}")
+            return BadAnswer(
+                f"toomanyrequests: {message or 'the registry asks to come back later'}{self._when(answer)}"
+            )
         detail = f": {message}" if message else ""
         return BadAnswer(f'"{answer.url}": the registry answered with status {answer.status}{detail}')
+
+    def _when(self, answer: Response) -> str:
+        """What a registry that refuses says about its limit and about when to come back."""
+        told = [f"rate limit: {self.rate_limit}"] if self.rate_limit else []
+        pause = _retry_after(answer.headers.get("retry-after"))
+        told += [f"retry after {pause:.0f} s"] if pause is not None else []
+        return f" ({', '.join(told)})" if told else ""
 
 
 def _schemes(endpoint: Endpoint) -> list[str]:

@@ -61,15 +61,29 @@ def parse_registry_auth_header(header: str | None) -> Credentials | None:
 
     A header that cannot be read counts as none, as Docker has it: clients send odd ones for anonymous pulls.
     """
+    return parse_auth_config(_decoded(header))
+
+
+def _decoded(header: str | None) -> Mapping[str, Any]:
     if not header:
-        return None
+        return {}
     try:
         padded = header.strip().replace("+", "-").replace("/", "_")
         data = base64.urlsafe_b64decode(padded + "=" * (-len(padded) % 4))
         body = json.loads(data)
     except (binascii.Error, ValueError, RecursionError):
-        return None
-    return parse_auth_config(body) if isinstance(body, dict) else None
+        return {}
+    return body if isinstance(body, dict) else {}
+
+
+def parse_registry_config_header(header: str | None) -> Mapping[str, Credentials]:
+    """Reads an X-Registry-Config header: base64url of AuthConfigs by registry address. Odd ones count as none."""
+    found: dict[str, Credentials] = {}
+    for address, entry in _decoded(header).items():
+        credentials = parse_auth_config(entry) if isinstance(entry, dict) else None
+        if credentials is not None:
+            found[registry_of_address(address)] = credentials
+    return found
 
 
 def registry_of_address(address: str) -> str:

@@ -28,12 +28,35 @@ RULE_KEYS = (
     "fallback",
     "blocked",
     "token_hosts",
+    "client_cert",
+    "client_key",
+    "headers",
+    "api_path",
+    "peers",
 )
-MIRROR_KEYS = ("location", "capabilities", "insecure", "ca", "username", "password", "token_hosts")
+ORIGIN_KEYS = (
+    "location",
+    "insecure",
+    "ca",
+    "username",
+    "password",
+    "token_hosts",
+    "client_cert",
+    "client_key",
+    "headers",
+    "api_path",
+)
+MIRROR_KEYS = (*ORIGIN_KEYS, "capabilities")
+API_PATH = "/v2"
+PEER_PORT = 5055
+HEADERS_OF_OURS = ("host", "content-length", "transfer-encoding", "connection", "accept", "range", "content-type")
 
 _HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{1,5}))?"
 _PATH = r"(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*"
 _LOCATION = re.compile(rf"(?:(?P<scheme>https?)://)?(?P<authority>{_HOST})(?P<path>{_PATH})/?")
+_API_PATH = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\t -~]*")
 _PREFIX = re.compile(rf"(?:\*\.)?{_HOST}{_PATH}")
 
 
@@ -51,7 +74,12 @@ class Location:
 
 @dataclass(frozen=True)
 class Source:
-    """A place to ask, with all that asking it takes. ``capabilities`` are of a mirror: pull blobs, resolve tags."""
+    """A place to ask, with all that asking it takes. ``capabilities`` are of a mirror: pull blobs, resolve tags.
+
+    ``api_path`` stands before the repository's path; ``namespace`` tells a mirror in the query (``ns``) whose images it
+    is asked for; ``skip_verify`` takes any certificate, where ``insecure`` takes plain HTTP too; ``tags_only`` is a
+    mirror that is not asked when a name is pulled by digest; ``peer`` is another agent.
+    """
 
     location: Location
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -60,6 +88,17 @@ class Source:
     username: str = ""
     password: str = ""
     token_hosts: tuple[str, ...] = ()
+    client_cert: str = ""
+    client_key: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    api_path: str = API_PATH
+    authorities: tuple[str, ...] = ()
+    client_certificates: tuple[tuple[str, str], ...] = ()
+    namespace: bool = False
+    skip_verify: bool = False
+    tags_only: bool = False
+    peer: bool = False
+    connect_seconds: float | None = None
 
     @property
     def credentials(self) -> Credentials | None:
@@ -73,6 +112,8 @@ class MirrorRule:
 
     ``mirrors`` are asked in order; ``origin`` tells what is special about the registry itself (another location,
     authority, credentials); without ``fallback`` it is never asked; ``blocked`` forbids the names altogether.
+    ``peers`` are other agents (host[:port]) that may have the content; ``source`` is the file that the rule stands in,
+    "" for one that was declared; ``is_default`` when that file is for all registries that nothing else speaks of.
     """
 
     prefix: str
@@ -80,6 +121,9 @@ class MirrorRule:
     origin: Source | None = None
     fallback: bool = True
     blocked: bool = False
+    peers: tuple[str, ...] = ()
+    source: str = ""
+    is_default: bool = False
 
     def matches(self, repository: str) -> bool:
         """Whether the rule holds for a full repository name such as ``docker.io/library/busybox``."""
@@ -107,23 +151,42 @@ def parse_rule(body: Mapping[str, Any]) -> MirrorRule:
     mirrors = body.get("mirrors") or []
     if not isinstance(mirrors, list):
         raise InvalidParameter("must be a list", field="mirrors", value=mirrors)
-    own_keys = ("location", "insecure", "ca", "username", "password", "token_hosts")
     origin = None
-    if any(body.get(key) for key in own_keys):
+    if any(body.get(key) for key in ORIGIN_KEYS):
         location = body.get("location") or prefix
         if location == prefix and prefix.startswith("*."):
             raise InvalidParameter("a prefix with * has no location of its own", field="prefix", value=prefix)
-        origin = _source({key: body.get(key) for key in own_keys} | {"location": location}, "")
+        origin = _source({key: body.get(key) for key in ORIGIN_KEYS} | {"location": location}, "")
     rule = MirrorRule(
         prefix=_normal_prefix(prefix),
         mirrors=tuple(_source(entry, f"mirrors[{number}]") for number, entry in enumerate(mirrors)),
         origin=origin,
         fallback=_flag(body, "fallback", True, ""),
         blocked=_flag(body, "blocked", False, ""),
+        peers=_peers(body),
     )
-    if not rule.fallback and not rule.mirrors and not rule.blocked:
+    if rule.peers and prefix.startswith("*."):
+        raise InvalidParameter("peers need a prefix without *", field="prefix", value=prefix)
+    if not rule.fallback and not rule.mirrors and not rule.peers and not rule.blocked:
         raise InvalidParameter("nothing is left to ask without mirrors", field="fallback", value="false")
     return rule
+
+
+def _peers(body: Mapping[str, Any]) -> tuple[str, ...]:
+    found = []
+    for number, peer in enumerate(_texts(body, "peers", "")):
+        location = parse_location(peer, f"peers[{number}]")
+        if location.path or location.plain_http or "://" in peer:
+            allowed = "host or host:port of an agent that serves its images"
+            raise InvalidParameter("not a peer", field=f"peers[{number}]", value=peer, allowed=allowed)
+        found.append(location.authority)
+    return tuple(dict.fromkeys(found))
+
+
+def peer_source(peer: str, prefix: str) -> Source:
+    """The source that a peer is: it has what it pulled under its full name, and is believed by digest only."""
+    name = peer if re.search(r":[0-9]+\Z", peer) else f"{peer}:{PEER_PORT}"
+    return Source(Location(name, prefix), capabilities=("pull",), peer=True)
 
 
 def _normal_prefix(prefix: str) -> str:
@@ -164,7 +227,49 @@ def _source(entry: Any, field: str) -> Source:
         username=username,
         password=password,
         token_hosts=_texts(entry, "token_hosts", place),
+        client_cert=_client_file(entry, "client_cert", "client_key", place),
+        client_key=_client_file(entry, "client_key", "client_cert", place),
+        headers=parse_headers(entry.get("headers"), f"{place}headers"),
+        api_path=_api_path(entry, place),
     )
+
+
+def _client_file(entry: Mapping[str, Any], key: str, other: str, place: str) -> str:
+    """A path: a key does not travel in declarations, and is read anew when it was renewed."""
+    value = _text(entry, key, place)
+    if not value and _text(entry, other, place):
+        raise InvalidParameter("client_cert and client_key go together", field=f"{place}{key}")
+    if value and not (value.startswith("/") and Path(value).is_file()):
+        allowed = "the absolute path of a PEM file on the host"
+        raise InvalidParameter("no such file", field=f"{place}{key}", value=value, allowed=allowed)
+    return value
+
+
+def parse_headers(value: Any, field: str) -> tuple[tuple[str, str], ...]:
+    """Headers that go along with each request to a source: names to values, or to lists of values.
+
+    Errors: ``InvalidParameter`` for what would be another request when it is written out, or is the agent's to say.
+    """
+    if value is None:
+        return ()
+    if not isinstance(value, Mapping):
+        raise InvalidParameter("must be an object of names and values", field=field, value=value)
+    found: list[tuple[str, str]] = []
+    for name, given in value.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name) or name.lower() in HEADERS_OF_OURS:
+            raise InvalidParameter("not a header that can be set", field=field, value=str(name))
+        for text in given if isinstance(given, (list, tuple)) else [given]:
+            if not isinstance(text, str) or not _HEADER_VALUE.fullmatch(text):
+                raise InvalidParameter("not the value of a header", field=f"{field}.{name}", allowed="one line of text")
+            found.append((name, text))
+    return tuple(found)
+
+
+def _api_path(entry: Mapping[str, Any], place: str) -> str:
+    value = _text(entry, "api_path", place).rstrip("/")
+    if value and (not _API_PATH.fullmatch(value) or {".", ".."} & set(value.split("/"))):
+        raise InvalidParameter("not a path", field=f"{place}api_path", value=value, allowed="such as /v2 or /proxy/v2")
+    return value or API_PATH
 
 
 def _capabilities(entry: Mapping[str, Any], place: str) -> tuple[str, ...]:
@@ -232,6 +337,8 @@ def rule_json(rule: MirrorRule, *, secrets: bool) -> dict[str, Any]:
     body["mirrors"] = [_source_json(mirror, secrets) for mirror in rule.mirrors]
     body["fallback"] = rule.fallback
     body["blocked"] = rule.blocked
+    if rule.peers:
+        body["peers"] = list(rule.peers)
     for mirror, source in zip(body["mirrors"], rule.mirrors, strict=True):
         mirror["capabilities"] = list(source.capabilities)
     return body
@@ -247,4 +354,18 @@ def _source_json(source: Source, secrets: bool) -> dict[str, Any]:
         body |= {"username": source.username, "password": source.password if secrets else "********"}
     if source.token_hosts:
         body["token_hosts"] = list(source.token_hosts)
+    if source.client_cert:
+        body |= {"client_cert": source.client_cert, "client_key": source.client_key}
+    if source.headers:
+        body["headers"] = _headers_json(source.headers, secrets)
+    if source.api_path != API_PATH:
+        body["api_path"] = source.api_path
+    return body
+
+
+def _headers_json(headers: tuple[tuple[str, str], ...], secrets: bool) -> dict[str, list[str]]:
+    """Values may be secrets (Authorization), so they are not shown either."""
+    body: dict[str, list[str]] = {}
+    for name, value in headers:
+        body.setdefault(name, []).append(value if secrets else "********")
     return body

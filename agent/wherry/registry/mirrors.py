@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import json
 import logging
+import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from wherry.errors import Forbidden, InvalidParameter
+from wherry.registry.auth import CredentialFinder
 from wherry.registry.client import Endpoint
-from wherry.registry.credentials import Credentials
-from wherry.registry.mirror_rules import Location, MirrorRule, Source, parse_location, parse_rule, rule_json
+from wherry.registry.credential_store import CredentialStore
+from wherry.registry.credentials import Credentials, registry_of_address
+from wherry.registry.hosts_toml import HostsDirectories
+from wherry.registry.mirror_rules import (
+    Location,
+    MirrorRule,
+    Source,
+    parse_location,
+    parse_rule,
+    peer_source,
+    rule_json,
+)
+from wherry.registry.registries_conf import RegistriesConf
 from wherry.registry.tls import TlsSettings, read_certificate_directories
 from wherry.registry.transport import Timeouts
 from wherry.registry.url import is_loopback
@@ -35,6 +49,10 @@ class RegistrySettings:
     hub_mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
     certificate_directories: tuple[Path, ...] = ()
+    registries_conf: Path | None = None
+    credentials: CredentialStore | None = None
+    peer_authorities: tuple[str, ...] = ()
+    peer_certificates: tuple[tuple[str, str], ...] = ()
     max_attempts: int = 5
 
 
@@ -47,6 +65,7 @@ class Candidate:
     credentials: Credentials | None
     mirror: bool
     capabilities: tuple[str, ...]
+    peer: bool = False
 
     @property
     def name(self) -> str:
@@ -84,6 +103,8 @@ class Mirrors:
             rule = _read_stored(document)
             if rule is not None:
                 self._rules[rule.prefix] = rule
+        self._hosts = HostsDirectories(settings.certificate_directories)
+        self._conf = RegistriesConf(settings.registries_conf) if settings.registries_conf else None
         self._hub_mirrors = tuple(
             Source(parse_location(address, f"registry-mirrors[{number}]"))
             for number, address in enumerate(settings.hub_mirrors)
@@ -116,79 +137,115 @@ class Mirrors:
         del self._rules[prefix]
         return True
 
-    def rule_for(self, repository: str) -> MirrorRule | None:
-        """The rule with the longest prefix that holds for a full repository name."""
-        found = [rule for rule in self._rules.values() if rule.matches(repository)]
-        return max(found, key=lambda rule: (not rule.prefix.startswith("*."), len(rule.prefix)), default=None)
+    def rule_for(self, repository: str) -> MirrorRule:
+        """The rule that holds for a full repository name: that of the longest prefix, wherever it stands.
 
-    def candidates(self, repository: str, credentials: Credentials | None) -> Sequence[Candidate]:
-        """The endpoints for a full repository name, in the order of asking.
+        Of rules with the same prefix a declared one comes first, then hosts.toml, then registries.conf; ``_default`` of
+        the first is for registries that nothing else speaks of.
+        Errors: ``InvalidParameter`` when one of the files is wrong: an operator's block must not fail open.
+        """
+        registry = repository.partition("/")[0]
+        of_hosts = self._hosts.rule_for(registry)
+        known = self._conf.rules() if self._conf else {}
+        named = {of_hosts.prefix: of_hosts} if of_hosts and not of_hosts.is_default else {}
+        found = [rule for rule in {**known, **named, **self._rules}.values() if rule.matches(repository)]
+        best = max(found, key=lambda rule: (not rule.prefix.startswith("*."), len(rule.prefix)), default=None)
+        return best or of_hosts or MirrorRule(prefix=registry)
 
-        ``credentials`` were given for the registry itself and are never shown to a mirror.
+    def effective(self) -> Sequence[MirrorRule]:
+        """All rules that hold, by prefix, with those of files. Errors: as ``rule_for``."""
+        found = {**(self._conf.rules() if self._conf else {})}
+        found |= {rule.prefix: rule for rule in self._hosts.known()}
+        found |= self._rules
+        if self._hub_mirrors and not (HUB in found and found[HUB].mirrors):
+            known = found.get(HUB, MirrorRule(HUB, source="registry-mirrors"))
+            found[HUB] = replace(known, mirrors=self._hub_mirrors)
+        return [found[prefix] for prefix in sorted(found)]
+
+    def candidates(
+        self, repository: str, credentials: Credentials | None, *, by_digest: bool = False
+    ) -> Sequence[Candidate]:
+        """The endpoints for a full repository name, in the order of asking: peers, mirrors, the registry itself.
+
+        ``credentials`` were given for the registry itself and are never shown to a mirror. ``by_digest`` when the name
+        that is pulled has a digest: some mirrors are for tags only.
         Errors: ``Forbidden`` when a rule blocks the name.
         """
-        rule = self.rule_for(repository) or MirrorRule(prefix=repository.partition("/")[0])
+        rule = self.rule_for(repository)
         if rule.blocked:
-            raise Forbidden(f"{repository} is blocked by the registry rule for {rule.prefix}")
+            raise Forbidden(f"{repository} is blocked by the registry rule for {rule.prefix}{_stands_in(rule)}")
         mirrors = rule.mirrors
         if not mirrors and rule.prefix == HUB:
             mirrors = self._hub_mirrors
-        found = [self._candidate(source, rule.path_at(source, repository)) for source in mirrors]
+        # Each agent asks its peers in another order, so that not all of a fleet run to the same one.
+        peers = [peer_source(peer, rule.prefix) for peer in random.sample(rule.peers, len(rule.peers))]
+        sources = [source for source in (*peers, *mirrors) if not (by_digest and source.tags_only)]
+        found = [self._candidate(source, rule.path_at(source, repository), repository) for source in sources]
         found = sorted(found, key=self._is_dead)  # stable: the dead are asked last, when all others have failed
         return [*found, self._origin(rule, repository, credentials)] if rule.fallback else found
 
     def endpoint_of(self, registry: str) -> Endpoint:
-        """The endpoint of a registry itself, for a login."""
-        rule = self.rule_for(registry) or MirrorRule(prefix=registry)
-        return self._origin(rule, registry, None).endpoint
+        """The endpoint of a registry itself, for a login: it looks for no credentials but those that it is given."""
+        return replace(self._origin(self.rule_for(registry), registry, None).endpoint, find_credentials=None)
 
     def origin(self, repository: str, credentials: Credentials | None) -> Candidate:
         """The registry itself, where a push goes; mirrors are never pushed to.
 
         Errors: ``Forbidden`` when a rule blocks the name.
         """
-        rule = self.rule_for(repository) or MirrorRule(prefix=repository.partition("/")[0])
+        rule = self.rule_for(repository)
         if rule.blocked:
-            raise Forbidden(f"{repository} is blocked by the registry rule for {rule.prefix}")
+            raise Forbidden(f"{repository} is blocked by the registry rule for {rule.prefix}{_stands_in(rule)}")
         return self._origin(rule, repository, credentials)
 
     def _origin(self, rule: MirrorRule, repository: str, credentials: Credentials | None) -> Candidate:
         domain, _, path = repository.partition("/")
         origin = rule.origin
         if origin is None:
-            authority = HUB_AUTHORITY if domain == HUB else domain
-            origin = Source(Location(authority))
+            origin = Source(Location(HUB_AUTHORITY if domain == HUB else domain))
         else:
             path = rule.path_at(origin, repository)
             if origin.location.authority == HUB:
-                hub = Location(HUB_AUTHORITY)
-                origin = Source(hub, origin.capabilities, origin.insecure, origin.ca, origin.username, origin.password)
-        made = self._candidate(origin, path)
-        endpoint = Endpoint(
-            authority=made.endpoint.authority,
-            insecure=made.endpoint.insecure,
-            plain_http=made.endpoint.plain_http,
-            settings=made.endpoint.settings,
-            token_hosts=made.endpoint.token_hosts,
-            attempts=self._settings.max_attempts,
-        )
+                origin = replace(origin, location=Location(HUB_AUTHORITY))
+        made = self._candidate(origin, path, repository)
+        endpoint = replace(made.endpoint, timeouts=Timeouts(), attempts=self._settings.max_attempts)
         return Candidate(endpoint, path, credentials or made.credentials, False, made.capabilities)
 
-    def _candidate(self, source: Source, path: str) -> Candidate:
+    def _candidate(self, source: Source, path: str, repository: str) -> Candidate:
         authority = source.location.authority
-        insecure = source.insecure or source.location.plain_http or self._is_insecure(authority)
-        found = read_certificate_directories(self._settings.certificate_directories, authority)
-        authorities = (*found.authorities, source.ca) if source.ca else found.authorities
+        insecure = not source.peer and (source.insecure or source.location.plain_http or self._is_insecure(authority))
         endpoint = Endpoint(
             authority=authority,
             insecure=insecure,
             plain_http=source.location.plain_http,
-            settings=TlsSettings(not insecure, authorities, found.client_certificates),
-            timeouts=MIRROR_TIMEOUTS,
+            settings=self._tls(source, verify=not insecure and not source.skip_verify),
+            timeouts=replace(MIRROR_TIMEOUTS, connect=source.connect_seconds or MIRROR_TIMEOUTS.connect),
             token_hosts=source.token_hosts,
             attempts=MIRROR_ATTEMPTS,
+            api_path=source.api_path,
+            namespace=repository.partition("/")[0] if source.namespace else "",
+            headers=source.headers,
+            find_credentials=None if source.peer else self._finder(authority, path),
         )
-        return Candidate(endpoint, path, source.credentials, True, source.capabilities)
+        return Candidate(endpoint, path, source.credentials, True, source.capabilities, source.peer)
+
+    def _tls(self, source: Source, *, verify: bool) -> TlsSettings:
+        if source.peer:
+            return TlsSettings(True, self._settings.peer_authorities, self._settings.peer_certificates)
+        found = read_certificate_directories(self._settings.certificate_directories, source.location.authority)
+        own = ((source.client_cert, source.client_key),) if source.client_cert else ()
+        return TlsSettings(
+            verify,
+            (*found.authorities, *((source.ca,) if source.ca else ()), *source.authorities),
+            (*found.client_certificates, *own, *source.client_certificates),
+        )
+
+    def _finder(self, authority: str, path: str) -> CredentialFinder | None:
+        """Looks up what is kept for whoever is asked, by the host that it goes to."""
+        store = self._settings.credentials
+        if store is None:
+            return None
+        return functools.partial(store.find, "/".join(part for part in (registry_of_address(authority), path) if part))
 
     def _is_insecure(self, authority: str) -> bool:
         """Whether plain HTTP and unverified TLS are allowed: for loopback always, as Docker has it."""
@@ -212,6 +269,10 @@ class Mirrors:
     def note_alive(self, candidate: Candidate) -> None:
         """Remembers that an endpoint answers."""
         self._health.dead_until.pop(candidate.name, None)
+
+
+def _stands_in(rule: MirrorRule) -> str:
+    return f" in {rule.source}" if rule.source else ""
 
 
 def _covers(entry: str, authority: str, host: str) -> bool:

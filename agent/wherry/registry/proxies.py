@@ -1,25 +1,34 @@
-"""Which HTTP proxy a request goes through, by configuration first and environment second."""
+"""Which proxy a request goes through, by configuration first and environment second."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from wherry.errors import InvalidParameter
 from wherry.registry.url import Url, is_loopback
 
+DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
+KEYS = ("http-proxy", "https-proxy", "no-proxy")
+
 
 @dataclass(frozen=True)
 class Proxy:
-    """An HTTP proxy. ``user`` and ``password`` go to it and to nobody else."""
+    """A proxy: http, https (TLS to the proxy itself), socks5 or socks5h. ``user`` and ``password`` go to it alone."""
 
+    scheme: str
     host: str
     port: int
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
+
+    @property
+    def is_socks(self) -> bool:
+        """Whether it speaks SOCKS5."""
+        return self.scheme.startswith("socks")
 
 
 @dataclass(frozen=True)
@@ -59,9 +68,27 @@ def parse_proxy(text: str) -> Proxy:
         host, port = parts.hostname, parts.port
     except ValueError:
         host, port, parts = None, None, urlsplit("")
-    if parts.scheme != "http" or not host:
-        raise InvalidParameter("bad proxy", field="proxies", value=text, allowed="it is spelled http://host:port")
-    return Proxy(host, port or 80, unquote(parts.username or ""), unquote(parts.password or ""))
+    if parts.scheme not in DEFAULT_PORTS or not host:
+        allowed = "http://, https://, socks5:// or socks5h://[user:password@]host:port"
+        raise InvalidParameter("bad proxy", field="proxies", value=text.rpartition("@")[2], allowed=allowed)
+    user, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return Proxy(parts.scheme, host, port or DEFAULT_PORTS[parts.scheme], user, password)
+
+
+def parse_proxy_settings(body: Mapping[str, object], field_name: str) -> ProxySettings:
+    """Reads ``http-proxy``, ``https-proxy`` and ``no-proxy``, the keys of daemon.json's proxies.
+
+    Errors: ``InvalidParameter`` for other keys and for what is no proxy.
+    """
+    for key, value in body.items():
+        if key not in KEYS or not isinstance(value, str):
+            allowed = f"texts under {', '.join(KEYS)}"
+            raise InvalidParameter("not proxies", field=field_name, value=key, allowed=allowed)
+    http, https, none_for = (str(body.get(key, "")) for key in KEYS)
+    for address in (http, https):
+        if address:
+            parse_proxy(address)
+    return ProxySettings(http, https, none_for)
 
 
 def _excluded(url: Url, none_for: str) -> bool:

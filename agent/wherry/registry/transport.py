@@ -7,7 +7,6 @@ body, where a trickle that stays below ``TRICKLE_BYTES`` in the idle time counts
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import socket
 import ssl
@@ -20,10 +19,11 @@ import h11
 
 from wherry import __version__
 from wherry.registry import tls
-from wherry.registry.errors import BadAnswer, NotListening, Refused, TlsMismatch, Unreachable
+from wherry.registry.dialing import Destination, dial, proxy_authorization, reason
+from wherry.registry.errors import BadAnswer, Refused, TlsMismatch, Unreachable
 from wherry.registry.proxies import Proxy, ProxySettings
 from wherry.registry.tls import TlsSettings
-from wherry.registry.url import Url, is_link_local
+from wherry.registry.url import Url
 
 READ_SIZE = 256 * 1024
 HEAD_MAX = 64 * 1024
@@ -222,7 +222,7 @@ class _Connection:
         except h11.LocalProtocolError as error:
             raise Refused(f"{request.url}: {error}") from error
         except OSError as error:
-            raise Unreachable(f"{_named(request)}: {_reason(error)}") from error
+            raise Unreachable(f"{_named(request)}: {reason(error)}") from error
 
     async def read_head(self, request: Request) -> h11.Response:
         return await _within(
@@ -266,7 +266,7 @@ class _Connection:
         except h11.RemoteProtocolError as error:
             raise Unreachable(f"{_named(request)}: malformed HTTP answer: {error}") from error
         except (OSError, ssl.SSLError) as error:
-            raise Unreachable(f"{_named(request)}: {_reason(error)}") from error
+            raise Unreachable(f"{_named(request)}: {reason(error)}") from error
 
 
 async def _connect(request: Request, proxy: Proxy | None) -> _Connection:
@@ -278,67 +278,14 @@ async def _connect(request: Request, proxy: Proxy | None) -> _Connection:
 
 
 async def _open(request: Request, proxy: Proxy | None) -> _Connection:
-    url = request.url
-    raw = await _dial(request, proxy.host if proxy else url.host, proxy.port if proxy else url.port)
+    raw = await dial(Destination(request.url, _named(request), request.guarded), proxy)
     try:
-        authorization = _basic(proxy) if proxy and proxy.user else ""
-        if proxy and url.scheme == "https":
-            await _tunnel(raw, request, authorization)
         reader, writer = await _streams(raw, request)
     except BaseException:
         raw.close()
         raise
-    plain_proxy = proxy is not None and url.scheme == "http"
-    return _Connection(reader, writer, plain_proxy, authorization if plain_proxy else "")
-
-
-async def _dial(request: Request, host: str, port: int) -> socket.socket:
-    """A connected socket. Addresses are checked after resolution, so that a name cannot hide a forbidden one."""
-    loop = asyncio.get_running_loop()
-    try:
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        raise NotListening(f"{_named(request)}: dial tcp: lookup {host}: {error.strerror or error}") from error
-    failure: OSError | None = None
-    for family, kind, protocol, _, address in found:
-        if request.guarded and is_link_local(str(address[0])):
-            raise Refused(f"{request.url}: refused: a registry pointed to the link-local address {address[0]}")
-        made = socket.socket(family, kind | socket.SOCK_CLOEXEC, protocol)
-        try:
-            made.setblocking(False)
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            await loop.sock_connect(made, address)
-        except OSError as error:
-            made.close()
-            failure = error
-        except BaseException:
-            made.close()
-            raise
-        else:
-            return made
-    place = f"dial tcp {host}:{port}"
-    raise NotListening(f"{_named(request)}: {place}: connect: {_reason(failure)}") from failure
-
-
-async def _tunnel(raw: socket.socket, request: Request, authorization: str) -> None:
-    """Asks a proxy for a way through to the host (RFC 9110, 9.3.6)."""
-    loop = asyncio.get_running_loop()
-    url = request.url
-    host = f"[{url.host}]" if ":" in url.host else url.host
-    place = f"{host}:{url.port}"
-    extra = f"Proxy-Authorization: {authorization}\r\n" if authorization else ""
-    await loop.sock_sendall(raw, f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n{extra}\r\n".encode())
-    head = b""
-    # A byte at a time: what follows the head belongs to TLS, and a raw socket cannot take bytes back.
-    while not head.endswith(b"\r\n\r\n"):
-        piece = await loop.sock_recv(raw, 1)
-        if not piece or len(head) > HEAD_MAX:
-            raise Unreachable(f"{_named(request)}: the proxy closed the connection")
-        head += piece
-    words = head.split(b"\r\n", 1)[0].split(b" ", 2)
-    if len(words) < 2 or words[1] != b"200":
-        status = b" ".join(words[1:]).decode("latin-1")
-        raise Unreachable(f"{_named(request)}: the proxy refused the connection: {status}")
+    plain_proxy = proxy is not None and not proxy.is_socks and request.url.scheme == "http"
+    return _Connection(reader, writer, plain_proxy, proxy_authorization(proxy) if proxy and plain_proxy else "")
 
 
 async def _streams(raw: socket.socket, request: Request) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -363,17 +310,5 @@ async def _within(work: Awaitable[T], seconds: float, message: str) -> T:
         raise Unreachable(message) from None
 
 
-def _basic(proxy: Proxy) -> str:
-    return "Basic " + base64.b64encode(f"{proxy.user}:{proxy.password}".encode()).decode()
-
-
 def _named(request: Request) -> str:
     return f'{request.method.capitalize()} "{request.url}"'
-
-
-def _reason(error: BaseException | None) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return str(error) or type(error).__name__

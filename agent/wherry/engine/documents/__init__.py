@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from wherry.engine.documents import container, image, network, registry_mirror, volume
+from wherry.engine.documents import container, image, network, registry_login, registry_mirror, volume
 from wherry.engine.documents.container import ContainerDocument
 from wherry.engine.documents.image import ImageDocument
 from wherry.engine.documents.network import NetworkDocument
+from wherry.engine.documents.registry_login import LoginDocument
 from wherry.engine.documents.registry_mirror import MirrorDocument
 from wherry.engine.documents.volume import VolumeDocument
 from wherry.errors import InvalidParameter
 
-Document = ContainerDocument | ImageDocument | MirrorDocument | NetworkDocument | VolumeDocument
+Document = ContainerDocument | ImageDocument | LoginDocument | MirrorDocument | NetworkDocument | VolumeDocument
 
 _PARSERS: Mapping[str, Callable[[Mapping[str, Any]], Document]] = {
     "registry_mirror": registry_mirror.parse,
+    "registry_login": registry_login.parse,
     "image": image.parse,
     "network": network.parse,
     "volume": volume.parse,

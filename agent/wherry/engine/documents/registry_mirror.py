@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from wherry.engine.documents import fields
 from wherry.errors import InvalidParameter
-from wherry.registry.mirror_rules import parse_rule
+from wherry.registry.mirror_rules import MIRROR_KEYS, RULE_KEYS, parse_rule
 
-_MIRROR_OPTIONS = ("capabilities", "insecure", "ca", "username", "password", "token_hosts")
-_RULE_OPTIONS = ("mirrors", "location", "insecure", "ca", "username", "password", "fallback", "blocked", "token_hosts")
+_MIRROR_OPTIONS = tuple(key for key in MIRROR_KEYS if key != "location")
+_RULE_OPTIONS = tuple(key for key in RULE_KEYS if key != "prefix")
 _SPELLINGS = {"prefix": "registry", "location": "url"}
 
 
