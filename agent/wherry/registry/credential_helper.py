@@ -20,6 +20,7 @@ from wherry.errors import InvalidParameter, SystemFailure
 from wherry.registry.credentials import Credentials
 
 HELPER_SECONDS = 30.0
+LEAVE_SECONDS = 5.0
 ANSWER_MAX = 256 * 1024  # bytes
 TOKEN_USER = "<token>"
 NOT_FOUND = "credentials not found in native keychain"
@@ -99,16 +100,28 @@ class CredentialHelper:
         except asyncio.TimeoutError:
             raise SystemFailure(f"docker-credential-{self.name} {verb}: no answer in {HELPER_SECONDS:g} s") from None
         finally:
-            # With whatever it started: a child that holds the pipe would be waited for too.
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.wait()
+            await _end(process)
         if status == 0:
             return answer
         said = "".join(sign if sign.isprintable() else "?" for sign in answer[:300].decode(errors="replace").strip())
         if NOT_FOUND in said:
             return None
         raise SystemFailure(f"docker-credential-{self.name} {verb} failed: {said or f'status {status}'}")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Ends a helper with all that it has started. asyncio waits for its pipe as well, so that is read to its end."""
+    assert process.stdout is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(_discard(process.stdout), LEAVE_SECONDS)
+        await asyncio.wait_for(process.wait(), LEAVE_SECONDS)
+
+
+async def _discard(stream: asyncio.StreamReader) -> None:
+    while await stream.read(ANSWER_MAX):
+        pass
 
 
 async def _converse(process: asyncio.subprocess.Process, given: bytes) -> bytes:
