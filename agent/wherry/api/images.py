@@ -16,6 +16,7 @@ from wherry.errors import InvalidParameter, Unsupported
 from wherry.images import search as search_terms
 from wherry.images.progress import Progress, ProgressEvent, watched
 from wherry.images.reference import join
+from wherry.registry.credentials import parse_registry_auth_header
 from wherry.registry.proxies import ProxySettings, parse_proxy_settings
 
 if TYPE_CHECKING:

@@ -39,7 +39,7 @@ async def search(
         raise InvalidParameter(f"limit {limit} is outside the range of [1, {LIMIT_MAX}]", field="limit")
     registry, name = split_term(term)
     endpoint = mirrors.endpoint_of(registry)
-    if registry == HUB and mirrors.rule_for(HUB) is None:
+    if registry == HUB and mirrors.rule_for(HUB).origin is None:
         endpoint = replace(endpoint, authority=HUB_INDEX)  # its search is not where its images are
         name = name.removeprefix("library/")
     client = RegistryClient(http, endpoint, auth)

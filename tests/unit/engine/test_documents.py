@@ -99,7 +99,8 @@ BAD_CONTAINERS: list[tuple[dict[str, Any], str]] = [
 BAD_RESOURCES: list[tuple[dict[str, Any], str]] = [
     (
         {"kind": "pod"},
-        'kind: "pod": unknown kind of resource; one of registry_mirror, registry_login, image, network, volume, container',
+        'kind: "pod": unknown kind of resource; '
+        "one of registry_mirror, registry_login, image, network, volume, container",
     ),
     ({"kind": "image", "name": "busybox"}, "source: is required for state present; one of pull, load, import, local"),
     ({"kind": "image", "name": "busybox", "source": "import"}, "path: is required for source import"),
