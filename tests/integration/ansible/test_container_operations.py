@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
-from tests.integration.ansible.conftest import Play, Task
+from tests.integration.ansible.conftest import REPOSITORY, Play, Task
 
 Docker = Callable[..., CompletedProcess[bytes]]
 NAME = "operated"
@@ -148,3 +149,16 @@ def test_a_file_goes_into_a_stopped_container_and_bad_places_are_named(play: Pla
     assert owner["failed"]
     docker("start", NAME)
     assert docker("exec", NAME, "cat", "/etc/hello").stdout == b"hello"
+
+
+def test_a_container_knows_itself_by_what_the_kernel_shows(
+    docker: Docker, ansible_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del ansible_environment  # it has put the collection where Python finds it
+    monkeypatch.syspath_prepend(str(REPOSITORY / ".ansible/collections"))
+    facts = importlib.import_module("ansible_collections.wherry.node.plugins.modules.current_container_facts")
+    identity = docker("inspect", "--format", "{{.Id}}", NAME).stdout.decode().strip()
+    mounts = docker("exec", NAME, "cat", "/proc/self/mountinfo").stdout.decode()
+    assert facts.found(mounts, facts._FILES) == (identity, "docker")
+    host = Path("/proc/self/mountinfo").read_text(encoding="utf-8")
+    assert facts.found(host, facts._FILES) is None
