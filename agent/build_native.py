@@ -28,6 +28,11 @@ int wherry_netns_sysctl(const char *path, const char *name, const char *value, s
 
 int wherry_overlay_mount(const char *target, const char *const *lower, size_t count, const char *upper,
                          const char *work, struct wherry_error *err);
+struct wherry_mapped_overlay {
+    const char *target; const char *const *lower; size_t lower_count; const char *data; const char *upper, *work;
+    const char *user_namespace; uint32_t uid, gid; ...;
+};
+int wherry_overlay_mount_mapped(const struct wherry_mapped_overlay *wanted, struct wherry_error *err);
 int wherry_unmount(const char *target, bool lazy, struct wherry_error *err);
 int wherry_mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data,
                  struct wherry_error *err);
@@ -39,6 +44,10 @@ int wherry_file_read_fd(int fd, const char *name, size_t limit, char **text, siz
 struct wherry_id_range { uint32_t inside, outside, count; ...; };
 struct wherry_id_map { const struct wherry_id_range *ranges; size_t count; ...; };
 struct wherry_id_maps { struct wherry_id_map uids, gids; ...; };
+int wherry_userns_create(const char *path, const struct wherry_id_maps *maps, struct wherry_error *err);
+int wherry_userns_create_network(const char *user_path, const char *path, struct wherry_error *err);
+int wherry_userns_share(const char *from, const char *path, struct wherry_error *err);
+int wherry_userns_remove(const char *path, struct wherry_error *err);
 struct wherry_layer_limits { uint64_t max_bytes; uint64_t max_entries; ...; };
 struct wherry_layer_result {
     char diff_id[65]; char digest[65]; uint64_t compressed_size; uint64_t size; uint64_t entries; ...;
@@ -102,6 +111,7 @@ SOURCE = """
 #include "wherry/paths.h"
 #include "wherry/remove.h"
 #include "wherry/statistics.h"
+#include "wherry/userns.h"
 """
 
 

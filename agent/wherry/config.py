@@ -98,6 +98,7 @@ class Config:
     log_opts: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str = ""
     exec_opts: tuple[str, ...] = ()
+    userns_remap: str = ""
     init: bool = False
     init_path: str = ""
     no_new_privileges: bool = False

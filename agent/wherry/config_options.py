@@ -363,6 +363,7 @@ OPTIONS = (
     Option("cgroup-parent", _text, "cgroup that containers' groups hang below"),
     Option("exec-opts", _list(_exec_option), "native.cgroupdriver=cgroupfs, or systemd: containers are scopes of it",
            flag="exec-opt", repeated=_same),
+    Option("userns-remap", _text, "whose IDs of /etc/subuid and /etc/subgid containers have: default, or USER[:GROUP]"),
     Option("init", _boolean, "containers run below an init process, which reaps and passes signals on"),
     Option("init-path", _init_path, "that init process (default: wherry-init)"),
     Option("cdi-spec-dirs", _list(_path), "directory of CDI's files; of two the later one counts",
@@ -396,7 +397,6 @@ FIXED: Mapping[str, Fixed] = {
     "raw-logs": Fixed((False,), "false"),
     "log-format": Fixed(("text",), "text"),
     "rootless": Fixed((False,), "false: wherryd runs as root"),
-    "userns-remap": Fixed(("",), "no remapping"),
     "features": Fixed(({}, {"cdi": True}), "no features but cdi, which is always there: nothing can be switched"),
     "ipv6": Fixed((False,), "false: the default bridge is IPv4; networks can have IPv6"),
 }

@@ -73,6 +73,7 @@ __all__ = [
     "inotify_open",
     "inotify_remove",
     "kernel_check",
+    "mount_mapped_overlay",
     "mount_overlay",
     "netns_create",
     "netns_remove",
@@ -89,6 +90,10 @@ __all__ = [
     "unmount",
     "unpack_archive",
     "unpack_layer",
+    "userns_create",
+    "userns_create_network",
+    "userns_remove",
+    "userns_share",
 ]
 
 PROGRAMS_VARIABLE = "WHERRY_PROGRAMS"
@@ -425,6 +430,38 @@ def mount_overlay(
     )
 
 
+def mount_mapped_overlay(
+    target: str | Path,
+    lower: Sequence[str | Path],
+    upper: Path,
+    work: Path,
+    *,
+    user_namespace: str | Path,
+    root: tuple[int, int],
+) -> None:
+    """The same with every owner seen through the map of the user namespace that is kept at a path.
+
+    ``root`` is what the namespace's root is outside: user and group. ``upper`` and ``work`` must be in one directory.
+    Needs Linux 5.19, and file systems that can be mapped.
+    """
+    if upper.parent != work.parent:
+        raise ValueError("upper and work directory must be neighbours")
+    error = _error()
+    texts = {
+        "target": _path(target),
+        "data": _path(upper.parent),
+        "upper": _path(upper.name),
+        "work": _path(work.name),
+        "user_namespace": _path(user_namespace),
+    }
+    kept = {key: ffi.new("char[]", text) for key, text in texts.items()}
+    names = [ffi.new("char[]", _path(layer)) for layer in lower]
+    table = ffi.new("char *[]", names)
+    fields = {**kept, "lower": table, "lower_count": len(names), "uid": root[0], "gid": root[1]}
+    wanted = ffi.new("struct wherry_mapped_overlay *", fields)
+    _check(lib.wherry_overlay_mount_mapped(wanted, error), error)
+
+
 def unmount(target: str | Path, *, lazy: bool = False) -> None:
     """Unmounts ``target``; one that is not mounted, or is not there, is no error."""
     error = _error()
@@ -442,6 +479,31 @@ def netns_create(path: str | Path) -> None:
     """Makes a network namespace with its loopback up, kept by a bind mount at ``path`` (which must not exist)."""
     error = _error()
     _check(lib.wherry_netns_create(_path(path), error), error)
+
+
+def userns_create(path: str | Path, ids: IdMaps) -> None:
+    """Makes a user namespace with these maps, kept by a bind mount at ``path`` (which must not exist)."""
+    error = _error()
+    options = _Options("wherry_unpack_options", ids, 0, 0)
+    _check(lib.wherry_userns_create(_path(path), ffi.addressof(options.struct, "ids"), error), error)
+
+
+def userns_create_network(user_namespace: str | Path, path: str | Path) -> None:
+    """Makes a network namespace that belongs to the user namespace, with its loopback up, kept at ``path``."""
+    error = _error()
+    _check(lib.wherry_userns_create_network(_path(user_namespace), _path(path), error), error)
+
+
+def userns_share(source: str | Path, path: str | Path) -> None:
+    """Keeps the namespace at ``source`` at ``path`` as well."""
+    error = _error()
+    _check(lib.wherry_userns_share(_path(source), _path(path), error), error)
+
+
+def userns_remove(path: str | Path) -> None:
+    """Lets go of the namespace at ``path``; one that is not there is no error."""
+    error = _error()
+    _check(lib.wherry_userns_remove(_path(path), error), error)
 
 
 def netns_remove(path: str | Path) -> None:

@@ -75,10 +75,15 @@ class Paths:
         return self.exec_root / "netns"
 
     @property
+    def userns(self) -> Path:
+        """User namespaces of remapped containers, kept by bind mounts."""
+        return self.exec_root / "userns"
+
+    @property
     def directories(self) -> tuple[Path, ...]:
         """Everything below the two roots that belongs to the agent alone."""
         kept = (self.images, self.layers, self.containers, self.volumes, self.temporary)
-        return (*kept, self.run_containers, self.runtime, self.netns)
+        return (*kept, self.run_containers, self.runtime, self.netns, self.userns)
 
     def create(self) -> None:
         """Makes all directories, with modes that keep other users of the host out."""

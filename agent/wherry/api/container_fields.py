@@ -278,6 +278,7 @@ HOST_FIELDS = (
     Field("SecurityOpt", "security_opt", j.texts, j.to_list_or_null),
     Field("Tmpfs", "tmpfs", j.text_map, lambda given: dict(given) or None),
     Field("UTSMode", "uts_mode", j.text),
+    Field("UsernsMode", "userns_mode", j.text),
     Field("ShmSize", "shm_size", j.number),
     Field("Sysctls", "sysctls", j.text_map, lambda given: dict(given) or None),
     Field("Runtime", "runtime", j.text),
@@ -304,7 +305,6 @@ HOST_FIELDS = (
 )
 
 NEUTRAL_HOST_VALUES: dict[str, tuple[Any, ...]] = {
-    "UsernsMode": ("host",),
     "KernelMemory": (-1,),
     "KernelMemoryTCP": (-1,),
 }
@@ -312,7 +312,6 @@ NEUTRAL_HOST_VALUES: dict[str, tuple[Any, ...]] = {
 
 NEUTRAL_HOST_DEFAULTS: dict[str, Any] = {
     "Cgroup": "",
-    "UsernsMode": "",
     "CpuCount": 0,
     "CpuPercent": 0,
     "IOMaximumIOps": 0,

@@ -50,6 +50,7 @@ async def info(agent: Agent, now: datetime) -> dict[str, Any]:
         **_counts(agent),
         **_storage(agent),
         **_limits(agent.host),
+        "SecurityOptions": [*agent.host.security, *(["name=userns"] if agent.config.userns_remap else [])],
         "CgroupDriver": "systemd" if agent.config.systemd_cgroups else "cgroupfs",
         **_host(agent.host),
         **_registries(agent),
@@ -108,7 +109,6 @@ def _limits(host: HostFacts) -> dict[str, Any]:
         "OomKillDisable": "memory" in host.limits and host.cgroup_version == 1,
         "CgroupVersion": str(host.cgroup_version),
         "IPv4Forwarding": forwards_ipv4(),
-        "SecurityOptions": list(host.security),
     }
 
 

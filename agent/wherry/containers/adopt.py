@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from wherry import native
 from wherry.aio import in_thread
 from wherry.containers import create, observe, rootfs, runtime_commands, times
 from wherry.containers.context import Context
@@ -137,6 +138,9 @@ class Adoption:
                 layout = ContainerLayout(paths, name.removeprefix(".removed-"))
                 log.info("removing what is left of container %s", layout.container_id[:12])
                 await in_thread(rootfs.remove_directories, layout)
+        for entry in paths.userns.iterdir():
+            if entry.name not in known:
+                await in_thread(native.userns_remove, entry)
         await in_thread(_sweep_cgroups, paths.instance, known)
         running = {container.id for container in self._registry if container.state.is_running}
         await self._context.volumes.release_all_but(running)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wherry import native
-from wherry.containers import cdi, device_requests, host_files, identity, links, rootfs, storage
+from wherry.containers import cdi, device_requests, host_files, identity, links, remap, rootfs, storage
 from wherry.containers.context import Context
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.model import Container, ExecRequest, MountPoint
@@ -26,12 +26,18 @@ JOINABLE_IPC = "shareable"
 
 @dataclass(frozen=True)
 class Shared:
-    """What a container takes over from others: namespaces, a shared /dev/shm, and the files of a joined network."""
+    """What a container takes over from others: namespaces, a shared /dev/shm, and the files of a joined network.
+
+    ``users_of`` is the container whose user namespace the others belong to; ``users`` is the one that it gets then,
+    ``None`` for the host's.
+    """
 
     pid: str = ""
     ipc: str = ""
     shm: Path | None = None
     network_of: Container | None = None
+    users_of: Container | None = None
+    users: remap.Users | None = None
 
 
 def shared_with(context: Context, container: Container) -> Shared:
@@ -40,18 +46,30 @@ def shared_with(context: Context, container: Container) -> Shared:
     pid = ipc = ""
     shm = None
     network_of = None
+    joined: list[Container] = []
     if host_config.pid_mode.startswith("container:"):
-        pid = f"/proc/{_running(context, host_config.pid_mode, 'PID').state.pid}/ns/pid"
+        joined.append(_running(context, host_config.pid_mode, "PID"))
+        pid = f"/proc/{joined[-1].state.pid}/ns/pid"
     if host_config.ipc_mode.startswith("container:"):
         other = _running(context, host_config.ipc_mode, "IPC")
         if other.host_config.ipc_mode != JOINABLE_IPC:
             raise Conflict(f"can't join IPC of container {other.id}: non-shareable IPC (hint: use IpcMode:shareable)")
+        joined.append(other)
         ipc, shm = f"/proc/{other.state.pid}/ns/ipc", context.layout(other.id).shm
     elif host_config.ipc_mode == JOINABLE_IPC:
         shm = context.layout(container.id).shm
     if host_config.network_mode.startswith("container:"):
         network_of = _running(context, host_config.network_mode, "network")
-    return Shared(pid, ipc, shm, network_of)
+        joined.append(network_of)
+    return Shared(pid, ipc, shm, network_of, joined[0] if joined else None)
+
+
+def with_users(context: Context, container: Container, shared: Shared) -> Shared:
+    """The same with a user namespace of its own, or that of the container whose namespaces it joins; blocks."""
+    other = shared.users_of
+    joined = None if other is None else (context.layout(other.id), other.state.pid)
+    users = remap.enter(context.remap, container.host_config, context.layout(container.id), joined)
+    return replace(shared, users=users)
 
 
 def _running(context: Context, mode: str, what: str) -> Container:
@@ -65,7 +83,7 @@ def mount_root(context: Context, container: Container, shared: Shared) -> None:
     """Mounts the root file system and, when others may join, /dev/shm; blocks."""
     layout = context.layout(container.id)
     image = context.images.find(container.image_id)
-    rootfs.mount(layout, context.images.layer_directories(image))
+    rootfs.mount(layout, context.images.layer_directories(image), shared.users)
     if shared.shm == layout.shm and not layout.shm.is_mount():
         layout.shm.mkdir(mode=PRIVATE_MODE, exist_ok=True)
         options = f"nosuid,noexec,nodev,mode=1777,size={container.host_config.shm_size}"
@@ -82,7 +100,13 @@ def write(
     layout = context.layout(container.id)
     native.remove_tree(layout.run)
     layout.run.mkdir(mode=PRIVATE_MODE, parents=True)
-    mounts = storage.prepare(layout, mounts)
+    if shared.users is not None and any(point.copy_up for point in mounts):
+        # What goes into a volume goes there as it is on disk: the container sees both through the same map.
+        layers = context.images.layer_directories(context.images.find(container.image_id))
+        with rootfs.unmapped(layout, layers) as content:
+            mounts = storage.prepare(layout, mounts, content)
+    else:
+        mounts = storage.prepare(layout, mounts, layout.rootfs)
     who = identity.resolve(container.config.user, container.host_config.group_add, identity.reader_of(layout.rootfs))
     linked = links.targets(context, container)
     files = _write_files(context, container, sandbox, shared, linked)
@@ -142,6 +166,7 @@ def _inputs(
             ipc=shared.ipc or _own_or_host(host_config.ipc_mode),
             uts=_own_or_host(host_config.uts_mode),
             cgroup=_own_or_host(host_config.cgroupns_mode),
+            user=str(shared.users.path) if shared.users else "",
         ),
         cgroups_path=context.cgroups_path(container.id, host_config.cgroup_parent),
         own_capabilities=context.capabilities,

@@ -13,6 +13,7 @@ from wherry import native
 from wherry.config import Config
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.registry import Registry
+from wherry.containers.remap import Remap
 from wherry.containers.spec.capabilities import own_capabilities
 from wherry.errors import InvalidParameter
 from wherry.paths import Paths
@@ -49,6 +50,7 @@ class Context:
     images: Images
     networks: Networks
     volumes: Volumes
+    remap: Remap | None = None
 
     def layout(self, container_id: str) -> ContainerLayout:
         """The paths of a container."""

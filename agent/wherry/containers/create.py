@@ -14,6 +14,7 @@ from wherry.containers import (
     links,
     log_options,
     merge,
+    remap,
     rootfs,
     storage,
     times,
@@ -47,6 +48,7 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     host_config = _with_defaults(context.config, request.host_config)
     log_options.check(host_config.log_config)
     _check_references(context, host_config)
+    remap.check(context.remap, host_config)
     await in_thread(cdi.resolve, device_requests.cdi_names(host_config.device_requests), context.config.cdi_spec_dirs)
     linked = links.resolve(context.registry, host_config)
     container = Container(

@@ -16,7 +16,7 @@ from wherry.aio import in_thread
 from wherry.containers import identity, times
 from wherry.containers.context import Context
 from wherry.containers.model import Container
-from wherry.containers.root_view import Views
+from wherry.containers.root_view import Root, Views
 from wherry.errors import Forbidden, InvalidParameter, NotFound
 from wherry.images.compression import BZIP2, XZ, decompress, recognise, with_head
 from wherry.native import Change, ChangeKind, NativeError
@@ -59,7 +59,7 @@ class Archive:
 async def status(views: Views, container: Container, path: str) -> PathStatus:
     """What is at a path. ``NotFound`` in Docker's words."""
     async with views.opened(container.id) as root:
-        return await in_thread(_status, root, _absolute(path), container)
+        return await in_thread(_status, root.descriptor, _absolute(path), container)
 
 
 async def get(views: Views, container: Container, path: str) -> Archive:
@@ -68,17 +68,18 @@ async def get(views: Views, container: Container, path: str) -> Archive:
     stack = AsyncExitStack()
     try:
         root = await stack.enter_async_context(views.opened(container.id))
-        found = await in_thread(_status, root, whole, container)
+        found = await in_thread(_status, root.descriptor, whole, container)
     except BaseException:
         await stack.aclose()
         raise
     return Archive(_packed(root, whole), stack.aclose, found)
 
 
-def _packed(root: int, path: str) -> AsyncIterator[bytes]:
+def _packed(root: Root, path: str) -> AsyncIterator[bytes]:
     name = "." if path.endswith("/.") else posixpath.basename(path.rstrip("/"))
     source = path.removesuffix(".") if path.endswith("/.") else path
-    return pipes.produce(lambda target: native.pack_path(root, source, name, target))
+    settings = native.PackSettings(ids=root.ids)
+    return pipes.produce(lambda target: native.pack_path(root.descriptor, source, name, target, settings))
 
 
 async def put(
@@ -94,14 +95,14 @@ async def put(
     kind = recognise(head)
     content = decompress(whole, kind) if kind in (BZIP2, XZ) else whole
     async with views.opened(container.id) as root:
-        if not stat.S_ISDIR((await in_thread(_status, root, place, container, follow=True)).mode):
+        if not stat.S_ISDIR((await in_thread(_status, root.descriptor, place, container, follow=True)).mode):
             raise InvalidParameter("extraction point is not a directory")
-        owner = await in_thread(_owner, root, container) if owned else None
+        owner = await in_thread(_owner, root.descriptor, container) if owned else None
         try:
             await pipes.consume(
                 content,
                 lambda source: native.unpack_archive(
-                    source, root, place, owner=owner, no_overwrite_dir_non_dir=keep_kinds
+                    source, root.descriptor, place, ids=root.ids, owner=owner, no_overwrite_dir_non_dir=keep_kinds
                 ),
             )
         except NativeError as error:
@@ -144,10 +145,12 @@ async def export(views: Views, container: Container) -> Archive:
     stack = AsyncExitStack()
     try:
         place = await stack.enter_async_context(views.root(container.id))
+        ids = views.ids(container)
     except BaseException:
         await stack.aclose()
         raise
-    return Archive(pipes.produce(lambda target: native.pack_tree(place, target)), stack.aclose)
+    settings = native.PackSettings(ids=ids)
+    return Archive(pipes.produce(lambda target: native.pack_tree(place, target, settings)), stack.aclose)
 
 
 def _absolute(path: str) -> str:

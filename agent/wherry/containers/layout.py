@@ -41,6 +41,11 @@ class ContainerLayout:
         return self.data / "rootfs"
 
     @property
+    def unmapped(self) -> Path:
+        """Where the root is mounted a second time while a volume is filled from it."""
+        return self.data / "unmapped"
+
+    @property
     def parts(self) -> Path:
         """Where parts of volumes are mounted by themselves while it runs."""
         return self.data / "parts"
@@ -79,6 +84,11 @@ class ContainerLayout:
     def shm(self) -> Path:
         """The tmpfs that is /dev/shm when other containers may share it."""
         return self.data / "shm"
+
+    @property
+    def userns(self) -> Path:
+        """Its user namespace while it runs, if it is remapped."""
+        return self.paths.userns / self.container_id
 
     @property
     def config(self) -> Path:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TypeVar
 
+from wherry import native
 from wherry.aio import in_thread
 from wherry.containers import bundles, failures, links, ports, rootfs, runtime_commands, signals, storage, validate
 from wherry.containers.context import Context
@@ -21,6 +22,7 @@ from wherry.containers.model import (
     ResourceUpdate,
 )
 from wherry.containers.monitor_client import MonitorFailure
+from wherry.containers.remap import Users
 from wherry.containers.spec.resources import check_limits
 from wherry.containers.supervisor import Supervisor
 from wherry.errors import Conflict, InvalidParameter, NotModified, SystemFailure, Unavailable, WherryError
@@ -89,11 +91,13 @@ class Lifecycle:
         """Root file system and network side by side, then the bundle, then the monitor."""
         context = self._context
         shared = bundles.shared_with(context, container)
+        if context.remap is not None:
+            shared = await in_thread(bundles.with_users, context, container, shared)
         sandbox, _ = await _both(
-            context.networks.attach(self._attachment(container)),
+            context.networks.attach(self._attachment(container, shared.users)),
             in_thread(bundles.mount_root, context, container, shared),
         )
-        mounts = await storage.mount_volumes(context, container)
+        mounts = await storage.mount_volumes(context, container, shared.users)
         bundle = await in_thread(bundles.write, context, container, mounts, sandbox, shared)
         if any(point.copy_up for point in container.mounts):
             settled = tuple(replace(point, copy_up=False) for point in container.mounts)
@@ -104,7 +108,7 @@ class Lifecycle:
         if next(links.parents(self._registry, container.id), None) is not None:
             await in_thread(bundles.tell_parents, context, container)
 
-    def _attachment(self, container: Container) -> Attachment:
+    def _attachment(self, container: Container, users: Users | None) -> Attachment:
         mode = container.host_config.network_mode
         if mode.startswith("container:"):
             mode = f"container:{self._registry.find(mode.partition(':')[2]).id}"
@@ -117,6 +121,7 @@ class Lifecycle:
             ports=ports.bindings_of(container),
             sysctls=_network_sysctls(container.host_config),
             dns=container.host_config.dns or self._context.config.dns,
+            user_namespace=str(users.path) if users else "",
         )
 
     async def _start_failed(self, container: Container, message: str) -> None:
@@ -308,6 +313,7 @@ async def release(context: Context, container: Container) -> None:
         context.networks.detach(container.id),
         storage.unmount_volumes(context, container),
         in_thread(rootfs.unmount, context.layout(container.id)),
+        in_thread(native.userns_remove, context.layout(container.id).userns),
     ):
         try:
             await step

@@ -251,6 +251,7 @@ class HostConfig:
     security_opt: tuple[str, ...] = ()
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     uts_mode: str = ""
+    userns_mode: str = ""
     shm_size: int = 0
     sysctls: Mapping[str, str] = field(default_factory=dict)
     runtime: str = ""

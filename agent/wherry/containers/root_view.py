@@ -12,16 +12,26 @@ import stat
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from wherry import native
 from wherry.aio import in_thread, in_thread_to_the_end
-from wherry.containers import rootfs, storage
+from wherry.containers import remap, rootfs, storage
 from wherry.containers.context import Context
 from wherry.containers.model import Container, MountPoint
 from wherry.errors import Conflict, SystemFailure
+from wherry.native import UNSHIFTED, IdMaps
 
 DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Root:
+    """A root directory by its descriptor, and how the owners in it are mapped."""
+
+    descriptor: int
+    ids: IdMaps = UNSHIFTED
 
 
 class Views:
@@ -36,19 +46,25 @@ class Views:
         self._open: dict[str, _View] = {}
 
     @asynccontextmanager
-    async def opened(self, container_id: str) -> AsyncIterator[int]:
-        """A descriptor of the root directory, with volumes and binds in their places.
+    async def opened(self, container_id: str) -> AsyncIterator[Root]:
+        """The root directory, with volumes and binds in their places.
 
         Every path is to be looked up below it (openat2, RESOLVE_IN_ROOT).
         """
         container = self._context.registry.find(container_id)
         if container.state.is_running and container.state.pid:
             with _directory(Path(f"/proc/{container.state.pid}/root")) as descriptor:
-                yield descriptor
+                yield Root(descriptor, self.ids(container))
             return
         async with self._shared(container.id) as place:
             with _directory(place) as descriptor:
-                yield descriptor
+                yield Root(descriptor)
+
+    def ids(self, container: Container) -> IdMaps:
+        """The owners of what a running container shows; of one that does not run they are as on disk."""
+        if not container.state.is_running or not container.state.pid:
+            return UNSHIFTED
+        return remap.ids_of(self._context.layout(container.id), container.state.pid)
 
     @asynccontextmanager
     async def root(self, container_id: str) -> AsyncIterator[Path]:

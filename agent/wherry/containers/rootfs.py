@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from wherry import native
 from wherry.containers.layout import ContainerLayout
+from wherry.containers.remap import Users
 
 # The upper directory is the root of the container and shows the mode that any root directory has.
 ROOT_MODE = 0o755
@@ -24,15 +26,42 @@ def make_directories(layout: ContainerLayout) -> None:
     layout.rootfs.mkdir(mode=PRIVATE_MODE)
 
 
-def mount(layout: ContainerLayout, layers_lowest_first: Sequence[Path]) -> None:
+def mount(layout: ContainerLayout, layers_lowest_first: Sequence[Path], users: Users | None = None) -> None:
     """Mounts the root file system; one that is mounted already is left as it is. Blocks."""
     if not os.path.ismount(layout.rootfs):
-        native.mount_overlay(layout.rootfs, list(reversed(layers_lowest_first)), layout.upper, layout.work)
+        stack(layout.rootfs, layers_lowest_first, layout.upper, layout.work, users)
+
+
+def stack(target: Path, layers_lowest_first: Sequence[Path], upper: Path, work: Path, users: Users | None) -> None:
+    """Mounts layers under an upper directory, with the owners that they have for these users; blocks."""
+    layers = list(reversed(layers_lowest_first))
+    if users is None:
+        native.mount_overlay(target, layers, upper, work)
+    else:
+        native.mount_mapped_overlay(target, layers, upper, work, user_namespace=users.path, root=users.root)
+
+
+@contextmanager
+def unmapped(layout: ContainerLayout, layers_lowest_first: Sequence[Path]) -> Iterator[Path]:
+    """What the container's root holds, with the owners as they are on disk; nobody writes to it meanwhile. Blocks."""
+    layers = list(reversed(layers_lowest_first))
+    if any(layout.upper.iterdir()):
+        layers.insert(0, layout.upper)
+    if len(layers) == 1:  # nothing to be stacked
+        yield layers[0]
+        return
+    layout.unmapped.mkdir(mode=PRIVATE_MODE, exist_ok=True)
+    try:
+        native.mount_overlay(layout.unmapped, layers)
+        yield layout.unmapped
+    finally:
+        native.unmount(layout.unmapped)
+        layout.unmapped.rmdir()
 
 
 def unmount(layout: ContainerLayout) -> None:
     """Gives back every mount below the container's directory; harmless when there is none. Blocks."""
-    for target in (layout.rootfs, layout.shm):
+    for target in (layout.rootfs, layout.shm, layout.unmapped):
         while os.path.ismount(target):
             native.unmount(target, lazy=True)
     for root in layout.images.glob("*/root"):

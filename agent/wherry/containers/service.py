@@ -20,6 +20,7 @@ from wherry.containers import (
     log_reader,
     observe,
     processes,
+    remap,
     removal,
     runtime_commands,
     statistics,
@@ -51,7 +52,7 @@ from wherry.containers.root_view import Views
 from wherry.containers.statistics import ContainerStats
 from wherry.containers.supervisor import Supervisor
 from wherry.containers.waiting import ExitResult, Waiters
-from wherry.errors import Conflict, InvalidParameter, NotFound, NotModified, Unsupported, WherryError
+from wherry.errors import Conflict, InvalidParameter, NotFound, Unsupported, WherryError
 from wherry.events import Events
 from wherry.images.model import ContainerRef, Image
 from wherry.images.service import Images
@@ -89,7 +90,8 @@ class Containers:
         volumes: Volumes,
     ) -> None:
         self._registry = Registry(ContainersTable(database), events)
-        self._context = Context(config, paths, self._registry, images, networks, volumes)
+        users = remap.load(config.userns_remap)
+        self._context = Context(config, paths, self._registry, images, networks, volumes, users)
         self._views = Views(self._context)
         self._waiters = Waiters()
         self._attachments = AttachHub(self._context)
@@ -104,6 +106,9 @@ class Containers:
     async def start_up(self) -> None:
         """Adopts what runs, settles what ended, finishes or undoes what was cut short, starts what policies demand."""
         log_options.check(LogConfig(self._context.config.log_driver, self._context.config.log_opts))
+        if self._context.remap is not None:
+            await in_thread(remap.probe, self._context.remap, self._context.paths)
+            log.info("users of containers are remapped: root is %s", self._context.remap.shown)
         adoption = Adoption(self._context, self._supervisor, self._waiters, self._lifecycle, self._remover)
         await adoption.run()
 
@@ -276,10 +281,10 @@ class Containers:
         container = self._registry.find(reference)
         try:
             await self._lifecycle.start(container.id)
-        except (Conflict, NotModified):
-            raise
         except WherryError:
-            self._remove_if_automatic(self._registry.get(container.id))
+            after = self._registry.get(container.id)
+            if after is not None and not after.state.is_running:
+                self._remove_if_automatic(after)
             raise
 
     async def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:

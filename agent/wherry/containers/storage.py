@@ -11,11 +11,12 @@ from pathlib import Path
 
 from wherry import native
 from wherry.aio import in_thread
-from wherry.containers import mount_requests
+from wherry.containers import mount_requests, rootfs
 from wherry.containers.context import Context
 from wherry.containers.copy_up import fill
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.model import Container, ContainerConfig, HostConfig, MountPoint
+from wherry.containers.remap import Users
 from wherry.errors import InvalidParameter, SystemFailure, WherryError
 from wherry.volumes.model import VolumeSpec
 
@@ -79,7 +80,7 @@ async def _with_volume(context: Context, point: MountPoint, host_config: HostCon
     return replace(point, name=volume.name, driver=volume.driver, source=str(volume.mountpoint))
 
 
-async def mount_volumes(context: Context, container: Container) -> tuple[MountPoint, ...]:
+async def mount_volumes(context: Context, container: Container, users: Users | None = None) -> tuple[MountPoint, ...]:
     """The mounts with the paths of volumes and images as they are now.
 
     Every volume stays held until ``unmount_volumes``; images stay mounted until ``rootfs.unmount``.
@@ -89,7 +90,7 @@ async def mount_volumes(context: Context, container: Container) -> tuple[MountPo
         if point.type == "image":
             layers = context.images.layer_directories(context.images.find(point.source))
             place = context.layout(container.id).images / str(index)
-            point = replace(point, source=str(await in_thread(_mount_image, place, layers)))  # noqa: PLW2901
+            point = replace(point, source=str(await in_thread(_mount_image, place, layers, users)))  # noqa: PLW2901
         if point.type == "volume":
             path = await context.volumes.mount(point.name, container.id)
             point = replace(point, source=str(path))  # noqa: PLW2901
@@ -104,8 +105,8 @@ async def unmount_volumes(context: Context, container: Container) -> None:
             await context.volumes.unmount(point.name, container.id)
 
 
-def prepare(layout: ContainerLayout, mounts: Sequence[MountPoint]) -> tuple[MountPoint, ...]:
-    """Directories of the host that ``Binds`` make, the image's content for empty volumes, parts of volumes; blocks.
+def prepare(layout: ContainerLayout, mounts: Sequence[MountPoint], content: Path) -> tuple[MountPoint, ...]:
+    """Directories of the host that ``Binds`` make, ``content`` for empty volumes, parts of volumes; blocks.
 
     Returns the mounts with what is there to be bound.
     """
@@ -113,20 +114,20 @@ def prepare(layout: ContainerLayout, mounts: Sequence[MountPoint]) -> tuple[Moun
         if point.type == "bind" and point.create_source:
             _make_source(point.source)
         elif point.copy_up and not point.subpath:
-            fill(Path(point.source), layout.rootfs, point.destination)
+            fill(Path(point.source), content, point.destination)
     return tuple(
         _mount_part(layout.parts / str(index), point) if point.subpath else point for index, point in enumerate(mounts)
     )
 
 
-def _mount_image(place: Path, layers: Sequence[Path]) -> Path:
+def _mount_image(place: Path, layers: Sequence[Path], users: Users | None) -> Path:
     """An image as a directory. It is writable as the container's own root is, and what is written goes with the run."""
     root, upper, work = (place / name for name in ("root", "upper", "work"))
     if not os.path.ismount(root):
         native.remove_tree(place)  # what a crash has left
         for directory in (root, upper, work):
             directory.mkdir(mode=0o755, parents=True)
-        native.mount_overlay(root, list(reversed(layers)), upper, work)
+        rootfs.stack(root, layers, upper, work, users)
     return root
 
 

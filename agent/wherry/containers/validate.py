@@ -110,6 +110,7 @@ def _check_modes(config: ContainerConfig, host_config: HostConfig) -> None:
         "PidMode": (host_config.pid_mode, {"", "host", "private"}, True),
         "IpcMode": (host_config.ipc_mode, {"", "host", "private", "shareable", "none"}, True),
         "UTSMode": (host_config.uts_mode, {"", "host", "private"}, False),
+        "UsernsMode": (host_config.userns_mode, {"", "host"}, False),
         "CgroupnsMode": (host_config.cgroupns_mode, {"", "host", "private"}, False),
     }
     for field, (mode, values, may_join) in allowed.items():

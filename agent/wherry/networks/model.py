@@ -150,6 +150,7 @@ class Attachment:
 
     ``mode`` is ``default``, ``bridge``, a network's name, ``host``, ``none`` or ``container:ID``. An endpoint request
     for the mode's network may be left out. ``sysctls`` are set inside the new namespace before its links are.
+    ``user_namespace`` is the path of the one that the network namespace shall belong to, empty: the host's.
     """
 
     container_id: str
@@ -160,6 +161,7 @@ class Attachment:
     ports: tuple[PortBinding, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     dns: tuple[str, ...] = ()
+    user_namespace: str = ""
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,15 @@ class Plug:
     isolated: bool = False
 
 
-def create_namespace(path: Path, sysctls: Mapping[str, str]) -> None:
-    """A new namespace kept at the path, loopback up; ``sysctls`` (dotted names) are set before other links come."""
-    native.netns_create(str(path))
+def create_namespace(path: Path, sysctls: Mapping[str, str], user_namespace: str = "") -> None:
+    """A new namespace kept at the path, loopback up; ``sysctls`` (dotted names) are set before other links come.
+
+    Only root of the user namespace that it belongs to can use raw sockets and low ports in it.
+    """
+    if user_namespace:
+        native.userns_create_network(user_namespace, path)
+    else:
+        native.netns_create(path)
     # The kernel's defaults for links that come: addresses are the agent's choice, so no advertisements, no detection.
     if Path("/proc/sys/net/ipv6").exists():
         for name in ("accept_ra", "accept_dad"):

@@ -330,7 +330,7 @@ def _requests(attachment: Attachment, mode: str, registry: Registry) -> list[End
 
 def _construct(path: Path, plugs: Sequence[plumbing.Plug], sandbox: Sandbox, attachment: Attachment) -> None:
     """Everything inside the namespace, in one go on one thread."""
-    plumbing.create_namespace(path, attachment.sysctls)
+    plumbing.create_namespace(path, attachment.sysctls, attachment.user_namespace)
     plumbing.plug(path, plugs)
     if plugs:
         gateway4 = endpoints.gateway_endpoint(sandbox.endpoints, 4)

@@ -9,6 +9,9 @@
 /* Makes a network namespace with its loopback up and keeps it at `path`, a file that must not exist. */
 int wherry_netns_create(const char *path, struct wherry_error *err);
 
+/* Sets the loopback of the namespace at `path` up. */
+int wherry_netns_loopback_up(const char *path, struct wherry_error *err);
+
 /* Lets go of the namespace at `path` and removes the file. A path that is not there is no error. */
 int wherry_netns_remove(const char *path, struct wherry_error *err);
 

@@ -125,6 +125,23 @@ static int enter(struct task *task)
     return 0;
 }
 
+static int enter_and_set_loopback_up(struct task *task)
+{
+    int ret = enter(task);
+
+    if (ret < 0)
+        return ret;
+    ret = loopback_up(task->err);
+    return ret < 0 ? wherry_error_prefix(task->err, "network namespace %s", task->path) : 0;
+}
+
+int wherry_netns_loopback_up(const char *path, struct wherry_error *err)
+{
+    struct task task = {.run = enter_and_set_loopback_up, .path = path, .err = err};
+
+    return run_in_thread(&task);
+}
+
 static int open_socket(struct task *task)
 {
     int ret = enter(task);

@@ -7,6 +7,7 @@
 #include "layer/tar.h"
 #include "layer/whiteout.h"
 #include "wherry/cleanup.h"
+#include "wherry/fs_user.h"
 #include "wherry/paths.h"
 
 #include <errno.h>
@@ -77,13 +78,30 @@ static int check_limits(const struct wherry_place *place, const struct wherry_ta
     return 0;
 }
 
+/* Into a container with users of its own: what is made on the way is root's of the container. */
+static int become_owner(struct wherry_place *place, struct wherry_error *err)
+{
+    uint32_t uid, gid;
+
+    if (place->is_layer || !wherry_id_maps_shift(&place->options->ids))
+        return 0;
+    if (wherry_id_to_outside(&place->options->ids.uids, 0, &uid, err) < 0 ||
+        wherry_id_to_outside(&place->options->ids.gids, 0, &gid, err) < 0)
+        return -EOVERFLOW;
+    place->uid = uid;
+    place->gid = gid;
+    return wherry_fs_user_become(uid, gid, err);
+}
+
 static int unpack_all(struct wherry_stream *stream, void *context, struct wherry_error *err)
 {
     struct unpacking *unpacking = context;
     struct wherry_place *place = &unpacking->place;
     struct wherry_tar_entry entry;
-    int ret;
+    int ret = become_owner(place, err);
 
+    if (ret < 0)
+        return ret;
     place->sets_modes = place->is_layer && wherry_stream_has_umask(stream) &&
                         fgetxattr(place->root, "system.posix_acl_default", NULL, 0) < 0;
     while ((ret = wherry_tar_next(unpacking->tar, &entry, err)) > 0) {

@@ -230,6 +230,8 @@ static int admit_child(struct creation *creation, struct wherry_error *err)
     if (user != NULL && user->path == NULL &&
         wherry_namespaces_map(container->pid, &creation->spec.uid_mappings, &creation->spec.gid_mappings, err) < 0)
         return wherry_error_prefix(err, "linux");
+    if (user != NULL)
+        wherry_launch_own_streams(container->pid, &creation->spec.process);
     if (wherry_launch_set_oom_score(container->pid, &creation->spec.process, err) < 0)
         return -1;
     /* Before hooks run, which configure the network. */

@@ -157,6 +157,8 @@ static int admit(struct execution *execution, struct wherry_error *err)
 
     if (result < 0)
         return wherry_error_set(err, -result, "ask for credentials");
+    if (execution->plan.in_user_namespace)
+        wherry_launch_own_streams(execution->container.pid, &execution->process);
     if (wherry_cgroup_attach_prepare(&execution->container.cgroup, launch->groups.fds, &launch->groups.count, err) <
             0 ||
         wherry_launch_set_oom_score(launch->pid, &execution->process, err) < 0 || wherry_launch_admit(launch, err) < 0)

@@ -89,5 +89,10 @@ int wherry_launch_set_priorities(struct wherry_launch *launch, const struct wher
 /* Sets oom_score_adj of the child. */
 int wherry_launch_set_oom_score(pid_t pid, const struct wherry_process *process, struct wherry_error *err);
 
+/* Gives pipes among the standard streams to the process's user, so that it can open /dev/stdout and its like anew: from
+ * inside a user namespace it cannot be done, because who made them is nobody there. `pid` is a process that is in the
+ * namespace already. What cannot be given away is left as it is. */
+void wherry_launch_own_streams(pid_t pid, const struct wherry_process *process);
+
 /* The warning about capabilities that were left out, or an empty text. */
 void wherry_launch_describe_lacking(const struct wherry_capabilities *capabilities, char text[WHERRY_WARNING_MAX]);

@@ -227,7 +227,8 @@ class PrivateAgent:
         cables = self.run("ip", "-o", "link", "show", "type", "veth").stdout.decode().splitlines()
         left += [f"link {line.split()[1]}" for line in cables]
         left += [f"loop device {device}" for device in self.loop_devices()]
-        for directory in (self.data_root / "containers", self.exec_root / "containers", self.exec_root / "netns"):
+        run = [self.exec_root / name for name in ("containers", "netns", "userns")]
+        for directory in (self.data_root / "containers", *run):
             left += [str(entry) for entry in directory.iterdir()]
         return left
 

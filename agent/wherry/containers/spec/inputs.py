@@ -13,13 +13,17 @@ from wherry.containers.model import Container
 
 @dataclass(frozen=True)
 class JoinedNamespaces:
-    """Namespaces that are not the container's own: a path to join, ``host``, or ``""`` for a new one."""
+    """Namespaces that are not the container's own: a path to join, ``host``, or ``""`` for a new one.
+
+    ``user`` is a path, or ``""`` for the host's users.
+    """
 
     network: str = ""
     pid: str = ""
     ipc: str = ""
     uts: str = ""
     cgroup: str = ""
+    user: str = ""
 
 
 @dataclass(frozen=True)

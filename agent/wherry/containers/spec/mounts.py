@@ -22,7 +22,7 @@ def build_mounts(inputs: BundleInputs) -> list[Mount]:
     asked = {mount.destination: mount for mount in inputs.container.mounts}
     defaults = [mount for mount in (*_system_mounts(inputs), *_files(inputs)) if not _replaced(mount, asked)]
     ordered = sorted(asked.values(), key=lambda mount: mount.destination.rstrip("/").count("/"))
-    return [*defaults, *(_asked_mount(mount) for mount in ordered)]
+    return [*defaults, *(_asked_mount(mount, mapped=bool(inputs.namespaces.user)) for mount in ordered)]
 
 
 def _replaced(mount: Mount, asked: Iterable[str]) -> bool:
@@ -63,20 +63,25 @@ def _ipc_mounts(inputs: BundleInputs) -> list[Mount]:
 
 def _files(inputs: BundleInputs) -> list[Mount]:
     access = "ro" if inputs.container.host_config.readonly_rootfs else "rw"
-    files = [_bind(place, str(file), ["rbind", "rprivate", access]) for place, file in inputs.files.items()]
+    mapped = ["idmap"] if inputs.namespaces.user else []
+    files = [_bind(place, str(file), ["rbind", "rprivate", access, *mapped]) for place, file in inputs.files.items()]
     # Read-only: the program is the host's, and serves every container.
     init = [_bind(INIT_PLACE, str(inputs.init), ["bind", "rprivate", "ro", "nosuid", "nodev"])] if inputs.init else []
     return [*files, *init]
 
 
-def _asked_mount(mount: MountPoint) -> Mount:
+def _asked_mount(mount: MountPoint, *, mapped: bool) -> Mount:
+    """Volumes are kept with the owners that containers know; directories of the host are nobody's but the host's."""
     access = "rw" if mount.rw else "ro"
     if mount.type == "tmpfs":
         return _mount(mount.destination, "tmpfs", "tmpfs", [*mount.options, access])
     if not mount.rw and mount.recursive and mount.read_only_below:
         access = "rro"
     depth = "rbind" if mount.recursive else "bind"
-    return _bind(mount.destination, mount.source, [depth, access, mount.propagation or "rprivate"])
+    options = [depth, access, mount.propagation or "rprivate"]
+    if mapped and mount.type == "volume":
+        options.append("ridmap" if mount.recursive else "idmap")
+    return _bind(mount.destination, mount.source, options)
 
 
 def _mount(destination: str, kind: str, source: str, options: list[str]) -> Mount:

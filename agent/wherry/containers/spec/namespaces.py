@@ -17,6 +17,8 @@ def build_namespaces(joined: JoinedNamespaces) -> list[dict[str, str]]:
         "cgroup": joined.cgroup,
     }
     namespaces = [{"type": "mount"}]
+    if joined.user:
+        namespaces.append({"type": "user", "path": joined.user})
     for kind, place in wanted.items():
         if place == HOST:
             continue
