@@ -83,6 +83,10 @@ struct wherry_changes { char *text; size_t length; ...; };
 int wherry_changes_list(const char *upper, const char *const *lower, size_t count, bool user_xattr,
                         struct wherry_changes *changes, struct wherry_error *err);
 
+int wherry_project_assign(const char *directory, uint32_t project, struct wherry_error *err);
+int wherry_project_of(const char *directory, uint32_t *project, struct wherry_error *err);
+int wherry_project_limit(const char *directory, uint32_t project, uint64_t bytes, struct wherry_error *err);
+
 int wherry_statistics_json(const char *root, const char *id, char **text, struct wherry_error *err);
 
 int wherry_kernel_check_json(const char *config_file, const char *kernel_version, char **json_out,
@@ -109,6 +113,7 @@ SOURCE = """
 #include "wherry/overlay.h"
 #include "wherry/pack.h"
 #include "wherry/paths.h"
+#include "wherry/project_quota.h"
 #include "wherry/remove.h"
 #include "wherry/statistics.h"
 #include "wherry/userns.h"

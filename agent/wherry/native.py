@@ -84,6 +84,9 @@ __all__ = [
     "pack_path",
     "pack_tree",
     "program",
+    "project_assign",
+    "project_limit",
+    "project_of",
     "read_in_root",
     "recompress",
     "remove_tree",
@@ -473,6 +476,26 @@ def mount(source: str | Path, target: str | Path, kind: str, flags: int, data: s
     error = _error()
     options = data.encode() if data else ffi.NULL
     _check(lib.wherry_mount(_path(source), _path(target), kind.encode(), flags, options, error), error)
+
+
+def project_assign(directory: str | Path, project: int) -> None:
+    """Puts a directory, and what is made below it from now on, into a project (project quotas of ext4 and xfs)."""
+    error = _error()
+    _check(lib.wherry_project_assign(_path(directory), project, error), error)
+
+
+def project_of(directory: str | Path) -> int:
+    """The project of a directory, 0 for none."""
+    error = _error()
+    project = ffi.new("uint32_t *")
+    _check(lib.wherry_project_of(_path(directory), project, error), error)
+    return int(project[0])
+
+
+def project_limit(directory: str | Path, project: int, size: int) -> None:
+    """Bounds a project on the directory's file system, in bytes; 0 takes the bound back."""
+    error = _error()
+    _check(lib.wherry_project_limit(_path(directory), project, size, error), error)
 
 
 def netns_create(path: str | Path) -> None:

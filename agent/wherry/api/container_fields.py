@@ -276,6 +276,7 @@ HOST_FIELDS = (
     Field("PublishAllPorts", "publish_all_ports", j.flag),
     Field("ReadonlyRootfs", "readonly_rootfs", j.flag),
     Field("SecurityOpt", "security_opt", j.texts, j.to_list_or_null),
+    Field("StorageOpt", "storage_opt", j.text_map, lambda given: dict(given) or None),
     Field("Tmpfs", "tmpfs", j.text_map, lambda given: dict(given) or None),
     Field("UTSMode", "uts_mode", j.text),
     Field("UsernsMode", "userns_mode", j.text),

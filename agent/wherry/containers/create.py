@@ -17,6 +17,7 @@ from wherry.containers import (
     remap,
     rootfs,
     storage,
+    storage_limit,
     times,
     validate,
 )
@@ -70,6 +71,8 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     try:
         mounts = await storage.resolve(context, config, host_config)
         await in_thread(rootfs.make_directories, context.layout(container.id))
+        if size := storage_limit.parse(host_config.storage_opt):
+            await in_thread(storage_limit.apply, context.layout(container.id), size)
         container = context.registry.change(replace(container, mounts=mounts))
     except BaseException:
         await storage.remove_anonymous(context, mounts)

@@ -249,6 +249,7 @@ class HostConfig:
     publish_all_ports: bool = False
     readonly_rootfs: bool = False
     security_opt: tuple[str, ...] = ()
+    storage_opt: Mapping[str, str] = field(default_factory=dict)
     tmpfs: Mapping[str, str] = field(default_factory=dict)
     uts_mode: str = ""
     userns_mode: str = ""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wherry import native
+from wherry.containers import storage_limit
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.remap import Users
 
@@ -85,6 +86,7 @@ def remove_directories(layout: ContainerLayout) -> None:
     unmount(layout)
     with contextlib.suppress(native.NativeError):
         native.remove_tree(layout.run)
+    storage_limit.release(layout)
     doomed = layout.data.with_name(f".removed-{layout.container_id}")
     if layout.data.exists():
         layout.data.rename(doomed)

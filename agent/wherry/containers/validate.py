@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 
-from wherry.containers import device_requests, mount_requests, ports, security_options, signals
+from wherry.containers import device_requests, mount_requests, ports, security_options, signals, storage_limit
 from wherry.containers.host_files import split_extra_host
 from wherry.containers.model import ContainerConfig, CreateRequest, EndpointSettings, HostConfig, RestartPolicy
 from wherry.containers.seccomp import custom_profile
@@ -35,6 +35,7 @@ def check_request(request: CreateRequest) -> None:
     capabilities.check(host_config)
     devices.check(host_config)
     device_requests.check(host_config.device_requests)
+    storage_limit.parse(host_config.storage_opt)
     ports.check(config, host_config)
     mount_requests.parse_all(host_config)
     for name, wish in request.networking.endpoints.items():

@@ -163,8 +163,7 @@ def test_link_local_addresses_are_given_beside_the_networks_own(configured: Priv
 
 def test_a_cdi_device_brings_what_its_file_asks_for(configured: PrivateAgent) -> None:
     script = """echo $DRIVER $BOTH; id -G; cat /opt/driver/library; touch /opt/driver/x 2>&1
-        stat -c '%a %t:%T' /dev/gpu0
-        exec 3<>/dev/gpu0 && echo opened"""
+        stat -c '%a %t:%T' /dev/gpu0; exec 3<>/dev/gpu0 && echo opened"""
     shown = configured.out("run", "--rm", "--device", "vendor.example/gpu=0", "busybox", "sh", "-c", script)
     assert shown.splitlines() == [
         "1 device", "0 4242", "of the driver", "touch: /opt/driver/x: Read-only file system", "600 a:ed", "opened",

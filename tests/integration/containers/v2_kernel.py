@@ -17,15 +17,24 @@ _MARK = "-- findings: "
 
 # Runs inside: an agent, docker-py, and what the kernel says. overlayfs is a module of that kernel.
 _SCRIPT = """
-mkdir -p /tmp/modules/lib/modules /tmp/w
+mkdir -p /tmp/modules/lib/modules /tmp/w /tmp/disk
 ln -s /usr/lib/uml/modules/* /tmp/modules/lib/modules/
 modprobe -d /tmp/modules overlay
-mount -t tmpfs -o size=480m tmpfs /tmp/w # the agent leaves 256 MiB of a disk free
+{disk}
 echo {settings} >/tmp/w/wherryd.yml
 PYTHONPATH={agent} {python} -m wherry.cli.daemon --data-root /tmp/w/data --exec-root /tmp/w/run \\
     --config-file /tmp/w/wherryd.yml --pidfile /tmp/w/run/wherryd.pid -H unix:///tmp/w/api.sock >/tmp/w/log 2>&1 &
 PYTHONPATH={agent} {python} {driver} {rootfs} || tail -n 20 /tmp/w/log
 """
+
+# The agent leaves 256 MiB of a disk free.
+MEMORY_DISK = "mount -t tmpfs -o size=480m tmpfs /tmp/w"
+QUOTA_DISK = """modprobe -d /tmp/modules quota_v2; modprobe -d /tmp/modules loop
+mount -t tmpfs -o size=480m tmpfs /tmp/disk
+truncate -s 400M /tmp/disk/image
+mkfs.ext4 -q -O quota,project -E quotatype=prjquota -m 0 /tmp/disk/image
+mount -o loop,prjquota /tmp/disk/image /tmp/w"""
+"""An ext4 with project quotas."""
 
 _DRIVER = """
 import io, json, os, time
@@ -54,16 +63,20 @@ def value(directory, name):
 """
 
 
-def run_agent(place: Path, cases: str, settings: Mapping[str, Any], *, systemd: bool = False) -> Mapping[str, Any]:
+def run_agent(
+    place: Path, cases: str, settings: Mapping[str, Any], *, systemd: bool = False, disk: str = MEMORY_DISK
+) -> Mapping[str, Any]:
     """What the Python code ``cases`` put into ``found``; it has ``api``, ``start``, ``group`` and ``value`` at hand.
 
-    ``place`` is a directory for the files that the kernel is given; ``settings`` the agent's configuration.
+    ``place`` is a directory for the files that the kernel is given; ``settings`` the agent's configuration, ``disk``
+    the commands that mount /tmp/w, where the agent keeps its data.
     """
     subprocess.run([REPOSITORY / "scripts" / "busybox-rootfs", place / "rootfs.tar"], check=True)
     (place / "driver.py").write_text(f'{_DRIVER}{cases}\nprint("{_MARK}" + json.dumps(found))\n')
     words = {"agent": REPOSITORY / "agent", "python": sys.executable, "driver": "/run/lab/here/driver.py"}
     words |= {"rootfs": "/run/lab/here/rootfs.tar", "settings": json.dumps({"bridge": "none", **settings})}
-    script = _SCRIPT.format(**{name: shlex.quote(str(word)) for name, word in words.items()})
+    script = _SCRIPT.format(disk="{disk}", **{name: shlex.quote(str(word)) for name, word in words.items()})
+    script = script.replace("{disk}", disk)
     output = uml.run(script, {"here": place}, systemd=systemd, seconds=300).output
     assert _MARK in output, output
     findings: dict[str, Any] = json.loads(output.partition(_MARK)[2].splitlines()[0])

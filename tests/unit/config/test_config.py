@@ -100,7 +100,7 @@ def test_flags_mean_what_dockerds_do(tmp_path: Path) -> None:
         ({"exec-opts": ["native.cgroupdriver=runit"]}, [], ["exec-opts", "native.cgroupdriver=systemd"]),
         ({"storage-driver": "zfs"}, [], ["storage-driver", "zfs", "overlay2"]),
         ({"iptables": False}, [], ["iptables", "nftables"]),
-        ({"userns-remap": "default"}, [], ["userns-remap", "default"]),
+        ({"userland-proxy": True}, [], ["userland-proxy", "without proxy processes"]),
         ({"cri-containerd": True}, [], ["cri-containerd", "no containerd"]),
         ({"log-driver": "gelf"}, [], ["log-driver", "gelf", "json-file"]),
         ({"hosts": ["tcp://0.0.0.0:2375"]}, [], ["tcp://0.0.0.0:2375", "root on this host", "tlsverify"]),

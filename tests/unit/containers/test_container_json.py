@@ -50,7 +50,6 @@ def test_the_docker_commands_own_body_is_all_understood() -> None:
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("StorageOpt", {"size": "1g"}), ("UsernsMode", "private"),
         ("CpuCount", 1), ("KernelMemory", 1 << 20), ("Isolation", "hyperv"),
         ("SomethingOfTomorrow", "x"),
     ],
