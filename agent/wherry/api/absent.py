@@ -18,6 +18,7 @@ NOT_A_MANAGER = (
 )
 _SWARM_LISTS = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs", "/swarm/unlockkey")
 _SWARM_OBJECTS = ("nodes", "services", "tasks", "secrets", "configs")
+_SWARM_CREATED = ("services", "secrets", "configs")
 _PLUGIN_VERB = re.compile("/(json|enable|disable|upgrade|push|set)$")
 _UNSUPPORTED = (
     ("POST", "/swarm/init", "swarm mode"),
@@ -63,7 +64,8 @@ def register(router: Router) -> None:
     for path in _SWARM_LISTS:
         router.add("GET", path, not_a_manager)
     for noun in _SWARM_OBJECTS:
-        router.add("POST", f"/{noun}/create", not_a_manager)
+        if noun in _SWARM_CREATED:
+            router.add("POST", f"/{noun}/create", not_a_manager)
         for method in ("GET", "POST", "DELETE"):
             router.add(method, f"/{noun}/{{rest:path}}", not_a_manager)
     router.add("POST", "/swarm/update", not_a_manager)

@@ -23,6 +23,7 @@ class Route:
 
     handler: Handler
     pattern: re.Pattern[str]
+    template: str
 
 
 class Router:
@@ -44,7 +45,7 @@ class Router:
             expression += re.escape(template[position : match.start()]) + f"(?P<{match[1]}>{inner})"
             position = match.end()
         expression += re.escape(template[position:])
-        route = Route(handler, re.compile(expression, re.DOTALL))
+        route = Route(handler, re.compile(expression, re.DOTALL), template)
         self._routes.setdefault((method, _first_segment(template)), []).append(route)
 
     def find(self, method: str, path: str) -> tuple[Handler, Mapping[str, str]] | None:
@@ -57,6 +58,11 @@ class Router:
             if match is not None:
                 return route.handler, match.groupdict()
         return self.find("GET", path) if method == "HEAD" else None
+
+    def patterns(self) -> list[tuple[str, str]]:
+        """Every method with the template that it was added with, for tests of what is documented."""
+        found = [(method, route.template) for (method, _), routes in self._routes.items() for route in routes]
+        return sorted([*self._fixed, *found])
 
     def templates(self) -> set[tuple[str, str]]:
         """Every method with the first segment that it is served below, for tests of what is registered."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +53,7 @@ def test_root_of_a_container_is_an_ordinary_user_of_the_host(remapped: PrivateAg
     assert f"Uid:\t{FIRST}\t{FIRST}\t{FIRST}\t{FIRST}" in status
     assert f"Gid:\t{FIRST}\t{FIRST}\t{FIRST}\t{FIRST}" in status
     for kind in ("user", "net", "ipc", "uts", "pid", "cgroup", "mnt"):
-        assert os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind
+        assert str(Path(f"/proc/{pid}/ns/{kind}").readlink()) != str(Path(f"/proc/self/ns/{kind}").readlink()), kind
     script = "id -u; stat -c %u:%g / /etc/passwd /etc/hosts /proc/1; touch /made; echo x >> /etc/hosts; echo done"
     shown = remapped.out("exec", "plain", "sh", "-c", script)
     assert shown.split() == ["0", "0:0", "0:0", "0:0", "0:0", "done"]
@@ -157,7 +156,7 @@ def run_image(agent: PrivateAgent, image: str, script: str) -> str:
 def test_namespaces_of_another_container_are_joined_with_its_users(remapped: PrivateAgent) -> None:
     remapped.docker("run", "-d", "--name", "first", "--ipc", "shareable", "busybox", "sleep", "300")
     pid = inspect(remapped, "first")["State"]["Pid"]
-    own = os.readlink(f"/proc/{pid}/ns/user")
+    own = str(Path(f"/proc/{pid}/ns/user").readlink())
     for option in ("--network", "--pid", "--ipc"):
         shown = run(remapped, "readlink /proc/self/ns/user; touch /x && stat -c %u /x", option, "container:first")
         assert shown.split() == [own, "0"], option

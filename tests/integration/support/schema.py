@@ -12,6 +12,8 @@ import pytest
 import yaml
 
 SPECIFICATION = "docker-engine-api-v1.51.yaml"
+NULL_ALL_THE_SAME = {"MemorySwappiness"}
+"""What the specification does not say is null where it was not given, and every engine has so."""
 REPOSITORY = Path(__file__).resolve().parents[3]
 
 
@@ -72,6 +74,8 @@ def _translated(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     schema = {key: _translated(value) for key, value in node.items() if key not in {"example", "examples"}}
+    for name in NULL_ALL_THE_SAME & set(schema.get("properties", {})):
+        schema["properties"][name]["type"] = [schema["properties"][name]["type"], "null"]
     nullable = schema.get("x-nullable") or schema.get("type") in ("array", "object")
     if nullable and isinstance(schema.get("type"), str):
         schema["type"] = [schema["type"], "null"]
