@@ -10,8 +10,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.integration.containers.conftest import ask, eventually, state_of
 from tests.integration.support.private_agent import PrivateAgent
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 SPECIFICATION = "docker-engine-api-v1.51.yaml"
-NULL_ALL_THE_SAME = {"MemorySwappiness"}
+NULL_ALL_THE_SAME = {"ExitCode", "MemorySwappiness"}
 """What the specification does not say is null where it was not given, and every engine has so."""
 REPOSITORY = Path(__file__).resolve().parents[3]
 
