@@ -86,6 +86,14 @@ class Config:
     registry_hosts_dirs: tuple[Path, ...] = ()
     registries_conf: Path | None = None
     registry_auth_file: Path | None = None
+    serve: bool = False
+    serve_address: str = "0.0.0.0:5055"
+    serve_cacert: Path | None = None
+    serve_cert: Path | None = None
+    serve_key: Path | None = None
+    serve_clients: tuple[str, ...] = ()
+    serve_rate: int = 0
+    serve_connections: int = 64
     http_proxy: str = ""
     https_proxy: str = ""
     no_proxy: str = ""
@@ -213,6 +221,7 @@ def _checked(config: Config) -> Config:
             value="true",
             allowed="together with tlsverify",
         )
+    _check_serving(config)
     known = {"wherry-runtime", *config.runtimes}
     if config.default_runtime not in known:
         raise InvalidParameter(
@@ -225,6 +234,17 @@ def _checked(config: Config) -> Config:
         if host.startswith("tcp://"):
             _check_tcp(config, host)
     return config
+
+
+def _check_serving(config: Config) -> None:
+    given = [name for name in ("serve_cacert", "serve_cert", "serve_key") if getattr(config, name) is not None]
+    if (config.serve or given) and len(given) < 3:
+        raise InvalidParameter(
+            "peers know each other by certificates",
+            field="serve",
+            value=config.serve,
+            allowed="serve-cacert, serve-cert and serve-key together",
+        )
 
 
 def _check_tcp(config: Config, host: str) -> None:

@@ -141,6 +141,14 @@ def _url(value: object) -> str:
     return text.rstrip("/")
 
 
+def _endpoint(value: object) -> str:
+    host, colon, port = _text(value).rpartition(":")
+    if not colon or not port.isdecimal() or not 1 <= int(port) <= 65535:
+        raise _Wrong("is not an address with a port", "such as 0.0.0.0:5055 or [::]:5055")
+    _address(host.strip("[]"))
+    return str(value)
+
+
 def _proxy(value: object) -> str:
     text = _text(value)
     if text and not re.fullmatch(r"((https?|socks5h?)://)?[^\s/?#]+/?", text):
@@ -350,6 +358,15 @@ OPTIONS = (
     Option("max-layer-size", _positive_size, "bytes that one layer may unpack to", reloadable=True),
     Option("max-layer-entries", _number(1, 2**32), "files that one layer may hold", reloadable=True),
     Option("max-download-attempts", _number(1, 100), "tries for each layer", reloadable=True),
+    Option("serve", _boolean, "let other agents read the images of this one, over mutual TLS"),
+    Option("serve-address", _endpoint, "address and port for that"),
+    Option("serve-cacert", _path, "certificates that sign those of peers"),
+    Option("serve-cert", _path, "certificate that is shown to peers, as server and as client"),
+    Option("serve-key", _path, "key of that certificate"),
+    Option("serve-clients", _list(_text), "name in the certificate of a peer that is served (default: every peer)",
+           flag="serve-client", repeated=_same),
+    Option("serve-rate", _size, "bytes a second that go to peers at most, 0 for no bound"),
+    Option("serve-connections", _number(1, 4096), "connections of peers at a time"),
     Option("http-proxy", _proxy, "proxy for http:// registries", reloadable=True),
     Option("https-proxy", _proxy, "proxy for https:// registries", reloadable=True),
     Option("no-proxy", _text, "hosts that are reached directly, separated by commas", reloadable=True),

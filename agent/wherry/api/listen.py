@@ -169,7 +169,17 @@ def _open_tcp(config: Config, address: str) -> Listener:
         host, port = parts.hostname or "127.0.0.1", parts.port or DEFAULT_TLS_PORT
     except ValueError as error:
         raise InvalidParameter(str(error), field="hosts", value=address, allowed="tcp://address:port") from None
-    context = _mutual_tls(config)
+    return _listen_tls(address, host, port, mutual_tls(config.tlscacert, config.tlscert, config.tlskey, "tlscert"))
+
+
+def open_for_peers(config: Config) -> Listener:
+    """The listener of ``serve-address``. Errors: as ``open_listeners``."""
+    host, _, port = config.serve_address.rpartition(":")
+    context = mutual_tls(config.serve_cacert, config.serve_cert, config.serve_key, "serve-cert")
+    return _listen_tls(config.serve_address, host.strip("[]"), int(port), context)
+
+
+def _listen_tls(address: str, host: str, port: int, context: ssl.SSLContext) -> Listener:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         sock = socket.create_server((host, port), family=family, backlog=BACKLOG)
@@ -178,21 +188,21 @@ def _open_tcp(config: Config, address: str) -> Listener:
     return Listener(address, sock, tls=context)
 
 
-def _mutual_tls(config: Config) -> ssl.SSLContext:
+def mutual_tls(authority: Path | None, certificate: Path | None, key: Path | None, field: str) -> ssl.SSLContext:
     """TLS 1.2 or newer, with a certificate demanded of every client."""
-    if config.tlscacert is None or config.tlscert is None or config.tlskey is None:
-        raise InvalidParameter("TLS needs tlscacert, tlscert and tlskey", field="hosts")
+    if authority is None or certificate is None or key is None:
+        raise InvalidParameter("TLS needs an authority, a certificate and its key", field=field)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
     try:
-        context.load_cert_chain(config.tlscert, config.tlskey)
-        context.load_verify_locations(config.tlscacert)
+        context.load_cert_chain(certificate, key)
+        context.load_verify_locations(authority)
     except (OSError, ssl.SSLError) as error:
         raise InvalidParameter(
             f"the certificates cannot be used: {error}",
-            field="tlscert",
-            value=config.tlscert,
+            field=field,
+            value=certificate,
             allowed="PEM files of a certificate, its key, and the authority that signs clients",
         ) from error
     return context

@@ -23,12 +23,16 @@ class ClientDisconnected(WherryError):
 
 @dataclass(frozen=True)
 class Peer:
-    """Who is at the other end: credentials of a unix socket's client, or the subject of a TLS client's certificate."""
+    """Who is at the other end: credentials of a unix socket's client, or the subject of a TLS client's certificate.
+
+    ``names`` are all that the certificate is for: its common name, host names and addresses.
+    """
 
     uid: int | None = None
     gid: int | None = None
     pid: int | None = None
     subject: str | None = None
+    names: tuple[str, ...] = ()
 
 
 class Query:

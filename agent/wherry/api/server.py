@@ -24,12 +24,12 @@ READ_BUFFER = 256 * 1024
 class Server:
     """Serves the API on its listeners until it is stopped."""
 
-    def __init__(self, dispatcher: Dispatcher, listeners: list[Listener]) -> None:
+    def __init__(self, dispatcher: Dispatcher, listeners: list[Listener], limit: int = MAX_CONNECTIONS) -> None:
         self._dispatcher = dispatcher
         self._listeners = listeners
         self._servers: list[asyncio.Server] = []
         self._connections: dict[asyncio.Task[None], Connection] = {}
-        self._limit = min(MAX_CONNECTIONS, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
+        self._limit = min(limit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
     async def start(self) -> None:
         """Begins to accept connections."""
@@ -85,7 +85,8 @@ def _peer_of(writer: asyncio.StreamWriter) -> Peer:
     certificate = writer.get_extra_info("peercert")
     if certificate:
         names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
-        return Peer(subject=names[0] if names else "")
+        further = [value for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+        return Peer(subject=names[0] if names else "", names=(*names, *further))
     sock: socket.socket = writer.get_extra_info("socket")
     if sock.family != socket.AF_UNIX:
         return Peer()

@@ -12,11 +12,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from wherry import __version__, config
 from wherry.cli.daemon_options import Invocation, parse
 from wherry.cli.pidfile import LockedFile
 from wherry.errors import WherryError
+
+if TYPE_CHECKING:
+    from wherry.agent import Agent
+    from wherry.api.server import Server
 
 log = logging.getLogger("wherry.daemon")
 
@@ -105,17 +110,29 @@ async def _serve(settings: config.Config, flags: Mapping[str, object]) -> None:
     loop.add_signal_handler(signal.SIGHUP, _reload, agent, flags)
     # The sockets are bound before the agent sweeps: clients that come early wait instead of being refused.
     server = Server(Dispatcher(agent, build()), open_listeners(settings))
+    servers = [server, *([_server_for_peers(agent, settings)] if settings.serve else [])]
     try:
         await agent.start()
-        await server.start()
+        for one in servers:
+            await one.start()
         log.info("wherryd %s is ready after %.0f ms", __version__, (time.monotonic() - _STARTED) * 1000)
         notify("READY=1")
         await end.wait()
         notify("STOPPING=1")
     finally:
-        await server.stop(agent.config.shutdown_timeout)
+        for one in servers:
+            await one.stop(agent.config.shutdown_timeout)
         await agent.stop()
         log.info("wherryd has ended; containers run on")
+
+
+def _server_for_peers(agent: Agent, settings: config.Config) -> Server:
+    from wherry.api.listen import open_for_peers
+    from wherry.api.peers import PeerDispatcher, Rate
+    from wherry.api.server import Server
+
+    dispatcher = PeerDispatcher(agent, settings.serve_clients, Rate(settings.serve_rate))
+    return Server(dispatcher, [open_for_peers(settings)], settings.serve_connections)
 
 
 def _reload(agent: object, flags: Mapping[str, object]) -> None:

@@ -32,7 +32,9 @@ async def plan(document: MirrorDocument, world: World) -> list[Step]:
         before = {"state": "present", **_shown(rule_json(existing, secrets=False))}
         return [Step(Action(KIND, document.name, "remove", "it shall be absent", before, {"state": "absent"}), remove)]
     current = rule_json(existing, secrets=True) if existing else {}
-    wanted = rule_json(checked({"prefix": document.name, **current, **document.declared}), secrets=True)
+    rule = checked({"prefix": document.name, **current, **document.declared})
+    rules.check(rule)
+    wanted = rule_json(rule, secrets=True)
     changed = [key for key in document.declared if _of(current, key) != _of(wanted, key)]
     if existing is not None and not changed:
         return [nothing(KIND, document.name, "the rule is as declared")]

@@ -42,6 +42,7 @@ from wherry.images.pull import Puller, Resolved, check_layers, resolve
 from wherry.images.push import Pusher
 from wherry.images.reference import Reference, join, parse, valid_tag
 from wherry.images.removal import Decision, Remover
+from wherry.images.shelf import Shelf
 from wherry.images.store import BlobStore
 from wherry.images.tar_parts import TarParts
 from wherry.paths import Paths
@@ -82,6 +83,7 @@ class Images:
         self._puller = Puller(self._store, self._layers, self._leases, config.max_concurrent_downloads)
         self._remover = Remover(self._catalogue, self._users_of)
         self._mirror_table = MirrorTable(database)
+        self.shelf = Shelf(self._catalogue, self._store, self._leases)
         self._background: set[asyncio.Task[None]] = set()
         self.reconfigure(config)
 
@@ -98,6 +100,8 @@ class Images:
             ),
             registries_conf=config.registries_conf or config.config_file.parent / "registries.conf",
             credentials=self.credentials,
+            peer_authorities=(str(config.serve_cacert),) if config.serve_cacert else (),
+            peer_certificates=((str(config.serve_cert), str(config.serve_key)),) if config.serve_cert else (),
             max_attempts=config.max_download_attempts,
         )
         self.mirrors = Mirrors(settings, self._mirror_table)

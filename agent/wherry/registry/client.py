@@ -52,7 +52,8 @@ class Endpoint:
     """Where a registry answers. ``authority`` is host[:port]; ``insecure`` allows unverified TLS and plain HTTP.
 
     ``api_path`` stands in the place of ``/v2``, ``namespace`` is told to a mirror as ``ns`` in the query (whose
-    images it is asked for), and ``headers`` go along with each request to this very origin.
+    images it is asked for), ``headers`` go along with each request to this very origin, and ``direct`` is for hosts
+    that are never asked through a proxy.
     """
 
     authority: str
@@ -65,6 +66,7 @@ class Endpoint:
     api_path: str = "/v2"
     namespace: str = ""
     headers: tuple[tuple[str, str], ...] = ()
+    direct: bool = False
     find_credentials: CredentialFinder | None = field(default=None, compare=False)
 
 
@@ -293,7 +295,10 @@ class RegistryClient:
         """One request with this endpoint's time-outs; TLS settings go with the endpoint's own origin only."""
         own = request.url.host == self.base.host and request.url.port == self.base.port
         settings = self.endpoint.settings if own else TlsSettings()
-        return await self._http.send(replace(request, settings=settings, timeouts=self.endpoint.timeouts))
+        direct = self.endpoint.direct
+        return await self._http.send(
+            replace(request, settings=settings, timeouts=self.endpoint.timeouts, direct=direct)
+        )
 
     async def _send_to_realm(
         self, method: str, url: Url, headers: tuple[tuple[str, str], ...], body: bytes

@@ -124,10 +124,20 @@ class Mirrors:
         Errors: ``InvalidParameter`` with field, value and what is allowed; nothing has changed then.
         """
         made = rule if isinstance(rule, MirrorRule) else parse_rule(rule)
+        self.check(made)
         self._storage.save(made.prefix, json.dumps(rule_json(made, secrets=True)))
         self._rules[made.prefix] = made
         self._health.dead_until.clear()
         return made
+
+    def check(self, rule: MirrorRule) -> None:
+        """Refuses what this agent is not set up for. Errors: ``InvalidParameter``."""
+        if rule.peers and not (self._settings.peer_authorities and self._settings.peer_certificates):
+            raise InvalidParameter(
+                "the agent has no certificate to show to peers",
+                field="peers",
+                allowed="once serve-cacert, serve-cert and serve-key stand in its configuration",
+            )
 
     def remove(self, prefix: str) -> bool:
         """Removes the rule of this prefix; whether there was one."""
@@ -225,13 +235,14 @@ class Mirrors:
             api_path=source.api_path,
             namespace=repository.partition("/")[0] if source.namespace else "",
             headers=source.headers,
+            direct=source.peer,
             find_credentials=None if source.peer else self._finder(authority, path),
         )
         return Candidate(endpoint, path, source.credentials, True, source.capabilities, source.peer)
 
     def _tls(self, source: Source, *, verify: bool) -> TlsSettings:
         if source.peer:
-            return TlsSettings(True, self._settings.peer_authorities, self._settings.peer_certificates)
+            return TlsSettings(True, self._settings.peer_authorities, self._settings.peer_certificates, system=False)
         found = read_certificate_directories(self._settings.certificate_directories, source.location.authority)
         own = ((source.client_cert, source.client_key),) if source.client_cert else ()
         return TlsSettings(

@@ -15,11 +15,15 @@ PEM_BEGIN = "-----BEGIN"
 
 @dataclass(frozen=True)
 class TlsSettings:
-    """What a TLS connection needs. ``authorities`` are PEM texts or paths that are trusted beside the system's own."""
+    """What a TLS connection needs.
+
+    ``authorities`` are PEM texts or paths that are trusted, beside the system's own with ``system``.
+    """
 
     verify: bool = True
     authorities: tuple[str, ...] = ()
     client_certificates: tuple[tuple[str, str], ...] = ()
+    system: bool = True
 
 
 def read_certificate_directories(directories: Sequence[Path], host: str) -> TlsSettings:
@@ -44,7 +48,7 @@ def read_certificate_directories(directories: Sequence[Path], host: str) -> TlsS
 @functools.lru_cache(maxsize=64)
 def context(settings: TlsSettings, _stamp: tuple[int, ...] = ()) -> ssl.SSLContext:
     """An SSL context for the settings. ``_stamp`` changes when a file behind them does; see ``stamp``."""
-    made = ssl.create_default_context()
+    made = ssl.create_default_context() if settings.system else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     if not settings.verify:
         made.check_hostname = False

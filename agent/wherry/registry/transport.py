@@ -46,7 +46,9 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class Request:
-    """One request. ``guarded`` refuses link-local addresses: the URL came from a registry, not from the operator."""
+    """One request. ``guarded`` refuses link-local addresses: the URL came from a registry, not from the operator;
+    ``direct`` asks for no proxy.
+    """
 
     method: str
     url: Url
@@ -57,6 +59,7 @@ class Request:
     settings: TlsSettings = field(default_factory=TlsSettings)
     timeouts: Timeouts = field(default_factory=Timeouts)
     guarded: bool = False
+    direct: bool = False
 
 
 class Response:
@@ -129,7 +132,7 @@ class HttpClient:
         if kept is not None:
             with contextlib.suppress(Unreachable):
                 return await self._exchange(kept, request)
-        connection = await _connect(request, self.proxies.choose(request.url))
+        connection = await _connect(request, None if request.direct else self.proxies.choose(request.url))
         return await self._exchange(connection, request)
 
     async def _exchange(self, connection: _Connection, request: Request) -> Response:

@@ -29,7 +29,8 @@ DOCKER = shutil.which("docker") or "docker"
 class PrivateAgent:
     """One wherryd and the namespaces that it lives in. Use as a context manager, or call ``up`` and ``down``."""
 
-    def __init__(self, settings: Mapping[str, object] | None = None) -> None:
+    def __init__(self, settings: Mapping[str, object] | None = None, *, network_of: PrivateAgent | None = None) -> None:
+        self._network_of = network_of  # another agent, in whose network namespace this one lives
         # Short: monitors have unix sockets below it, whose paths hold 107 bytes at most (unix(7)).
         self.place = Path(tempfile.mkdtemp(prefix="wt-", dir="/var/tmp"))
         self.data_root = self.place / "data"
@@ -57,9 +58,11 @@ class PrivateAgent:
     def up(self) -> None:
         """Makes the namespaces and starts the agent."""
         script = "mount -t tmpfs -o mode=755 tmpfs /run && ip link set lo up && echo ready && exec sleep infinity"
-        self._holder = subprocess.Popen(
-            ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-ec", script], stdout=subprocess.PIPE
-        )
+        command = ["unshare", "--mount", "--net", "--propagation", "private", "sh", "-ec", script]
+        if self._network_of is not None and self._network_of._holder is not None:
+            command.remove("--net")
+            command = ["nsenter", "--target", str(self._network_of._holder.pid), "--net", *command]
+        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert self._holder.stdout is not None
         assert self._holder.stdout.readline() == b"ready\n", "the namespaces could not be made"
         self.place.chmod(0o711)
