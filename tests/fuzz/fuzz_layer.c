@@ -3,23 +3,21 @@
  * that directory. The first byte chooses whether the rest is taken as it is (compressed streams, damaged headers) or
  * as a tar whose checksums are put right first, without which no header would be looked at. Needs root.
  */
-#include "wherry/remove.h"
 #include "layer/tar_header.h"
+#include "place.h"
 #include "wherry/changes.h"
 #include "wherry/cleanup.h"
 #include "wherry/layer.h"
 #include "wherry/pack.h"
+#include "wherry/remove.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
-#define PLACE "/mnt" /* covered by the tmpfs, for this process alone */
 #define TARGET "layer"
 #define MAX_BYTES (1024 * 1024)
 #define MAX_ENTRIES 200
@@ -29,21 +27,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static int place = -1; /* the tmpfs */
 
-static void must(bool done, const char *what)
-{
-    if (!done) {
-        perror(what);
-        abort();
-    }
-}
-
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    must(unshare(CLONE_NEWNS) == 0, "unshare");
-    must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "make the mounts private");
-    must(mount("fuzz", PLACE, "tmpfs", 0, "size=64m,nr_inodes=20k") == 0, "mount a tmpfs");
+    place_make("size=64m,nr_inodes=20k");
     place = open(PLACE, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     must(place >= 0, PLACE);
     return 0;

@@ -1,36 +1,21 @@
 /* The record of a container, state.json, as it lies on disk: read, shown, and written again. Needs root. */
+#include "place.h"
 #include "wherry/cleanup.h"
 #include "wherry/container.h"
 #include "wherry/json.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-
-#define PLACE "/mnt" /* covered by a tmpfs, for this process alone */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool done, const char *what)
-{
-    if (!done) {
-        perror(what);
-        abort();
-    }
-}
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     (void)argc;
     (void)argv;
-    must(unshare(CLONE_NEWNS) == 0, "unshare");
-    must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "make the mounts private");
-    must(mount("fuzz", PLACE, "tmpfs", 0, "size=64m") == 0, "mount a tmpfs");
+    place_make("size=64m");
     must(mkdir(PLACE "/id", 0700) == 0, "make the directory");
     return 0;
 }
