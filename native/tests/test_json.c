@@ -87,6 +87,44 @@ static void a_choice_is_one_of_the_words_that_the_error_names(void)
                 "x.bad[1]: \"D\": must be A, B or C");
 }
 
+static void an_object_is_left_as_its_text(void)
+{
+    static const char plain[] = "{\"a\":1,\"linux\":{\"b\":[{\"seccomp\":2}],\"seccomp\" : {\"c\":[\"}\"]} ,\"d\":3}}";
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    struct wherry_json_part part;
+    cleanup_json struct json_object *object =
+        wherry_json_parse_apart(plain, strlen(plain), "text", "linux", "seccomp", &part, &err);
+
+    CHECK(object != NULL && part.text != NULL && part.length == 11 && strncmp(part.text, "{\"c\":[\"}\"]}", 11) == 0);
+    CHECK(strcmp(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN),
+                 "{\"a\":1,\"linux\":{\"b\":[{\"seccomp\":2}],\"seccomp\":null,\"d\":3}}") == 0);
+}
+
+/* What could be read in two ways is read in json-c's alone. */
+static void an_object_is_left_only_where_it_is_certain(void)
+{
+    static const char *const texts[] = {
+        "{\"linux\":{}}",
+        "{\"seccomp\":{}}",
+        "{\"linux\":{\"seccomp\":[]}}",
+        "{\"linux\":[{\"seccomp\":{}}]}",
+        "{\"other\":{\"linux\":{\"seccomp\":{}}}}",
+        "{\"linux\":{\"seccomp\":{},\"seccomp\":{}}}",
+        "{\"linux\":{\"seccomp\":{},\"secc\\u006fmp\":{}}}",
+        "{\"linux\":{\"seccomp\":{}},\"linux\":{}}",
+        "{\"linux\":{\"seccomp\":{}},\"lin\\u0075x\":{}}",
+    };
+    struct wherry_error err = WHERRY_ERROR_INIT;
+
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        struct wherry_json_part part;
+        cleanup_json struct json_object *object =
+            wherry_json_parse_apart(texts[i], strlen(texts[i]), "text", "linux", "seccomp", &part, &err);
+
+        CHECK(object != NULL && part.text == NULL);
+    }
+}
+
 static void nesting_is_bounded(void)
 {
     struct wherry_error err = WHERRY_ERROR_INIT;
@@ -159,6 +197,8 @@ int main(void)
     RUN(words_that_json_does_not_have_are_refused);
     RUN(words_that_json_has_are_taken);
     RUN(a_choice_is_one_of_the_words_that_the_error_names);
+    RUN(an_object_is_left_as_its_text);
+    RUN(an_object_is_left_only_where_it_is_certain);
     RUN(nesting_is_bounded);
     RUN(absent_and_null_leave_the_value);
     RUN(integers_are_held_to_their_range);

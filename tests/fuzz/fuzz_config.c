@@ -2,6 +2,7 @@
 #include "runtime/cgroup_name.h"
 #include "wherry/capabilities.h"
 #include "wherry/cgroup.h"
+#include "wherry/cleanup.h"
 #include "wherry/json.h"
 #include "wherry/rlimits.h"
 #include "wherry/spec.h"
@@ -47,6 +48,23 @@ static void use(const struct wherry_spec *spec)
         abort();
 }
 
+/* What a part is left out of is read as the whole is. */
+static void must_be_read_apart(const char *text, size_t size, struct json_object *whole)
+{
+    struct wherry_error err = WHERRY_ERROR_INIT;
+    struct wherry_json_part part;
+    cleanup_json struct json_object *rest =
+        wherry_json_parse_apart(text, size, "fuzz", "linux", "seccomp", &part, &err);
+
+    if (rest == NULL)
+        abort();
+    if (part.text != NULL)
+        json_object_object_add(json_object_object_get(rest, "linux"), "seccomp",
+                               wherry_json_parse(part.text, part.length, "fuzz", &err));
+    if (!json_object_equal(rest, whole))
+        abort();
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wherry_error err = WHERRY_ERROR_INIT;
@@ -57,6 +75,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must_have_spoken(&err);
         return 0;
     }
+    must_be_read_apart((const char *)data, size, document);
     if (wherry_spec_parse(document, "/bundle", &spec, &err) < 0) {
         must_have_spoken(&err);
         return 0;

@@ -20,6 +20,18 @@
 
 /* Parses a whole document of at most `limit` bytes; NULL with `err` set on failure. The caller puts the reference. */
 struct json_object *wherry_json_parse(const char *text, size_t length, const char *name, struct wherry_error *err);
+
+/* A piece of a document's text. */
+struct wherry_json_part {
+    const char *text; /* NULL: none */
+    size_t length;
+};
+
+/* The same, but the object at `outer`.`inner` is not parsed: null stands in its place, and *part is its text. Where it
+ * cannot be told for sure which one that is, all is parsed and *part is none. */
+struct json_object *wherry_json_parse_apart(const char *text, size_t length, const char *name, const char *outer,
+                                            const char *inner, struct wherry_json_part *part, struct wherry_error *err);
+
 struct json_object *wherry_json_read(int dirfd, const char *path, size_t limit, struct wherry_error *err);
 
 /* Fails unless `object` is an object, and has none of the fields `refused`: those that the specification knows and this

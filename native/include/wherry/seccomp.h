@@ -2,8 +2,9 @@
  * System call filters: the OCI linux.seccomp object compiled to BPF by libseccomp, kept on disk, and installed.
  *
  * Compiling takes milliseconds, loading a kept filter takes microseconds: the BPF is kept in a cache directory under
- * the SHA-256 of the profile, the kernel release and the library's version. Sources: OCI runtime-spec config-linux.md
- * "Seccomp", seccomp(2).
+ * the SHA-256 of the profile, the kernel release and the library's version. A profile is half of a configuration's time
+ * to read: it may also be given as a JSON string of its text, which is parsed only when no filter of it is kept.
+ * Sources: OCI runtime-spec config-linux.md "Seccomp", seccomp(2).
  */
 #pragma once
 

@@ -25,6 +25,7 @@ struct json_object;
 
 /* The largest config.json that is read, in bytes. */
 #define WHERRY_SPEC_SIZE_MAX (8u << 20)
+#define WHERRY_SPEC_FILE "config.json"
 
 enum wherry_hook_kind {
     WHERRY_HOOK_PRESTART,
@@ -194,8 +195,8 @@ struct wherry_spec {
     size_t device_count;
     struct wherry_sysctl *sysctls;
     size_t sysctl_count;
-    const char *cgroups_path; /* NULL when absent */
-    struct json_object *resources, *seccomp;
+    const char *cgroups_path;                /* NULL when absent */
+    struct json_object *resources, *seccomp; /* the second perhaps as its text, wherry/seccomp.h */
     const char **masked_paths, **readonly_paths;
     size_t masked_count, readonly_count;
     uint64_t root_propagation; /* MS_SHARED, MS_SLAVE, …; 0: not said */
@@ -211,6 +212,10 @@ struct wherry_spec {
 /* Reads the file `config` (NULL: config.json) of the directory `bundle`. Relative host paths in it are taken from the
  * bundle, as the specification says. */
 int wherry_spec_load(const char *bundle, const char *config, struct wherry_spec *spec, struct wherry_error *err);
+
+/* The configuration that a container was made of, as its record in `directory` keeps it, for verbs that look at parts
+ * of it: checked as JSON only, with linux.seccomp perhaps as its text. NULL with `err` set on failure. */
+struct json_object *wherry_spec_kept(int directory, struct wherry_error *err);
 
 /* Reads a document that is already parsed; takes the reference over, on failure too. */
 int wherry_spec_parse(struct json_object *document, const char *bundle, struct wherry_spec *spec,

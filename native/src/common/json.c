@@ -27,31 +27,40 @@ static int check_syntax(const char *text, size_t length, const char *name, struc
     return wherry_error_set(err, 0, "%s: not JSON: line %zu: %s", name, line, fault);
 }
 
-struct json_object *wherry_json_parse(const char *text, size_t length, const char *name, struct wherry_error *err)
+/* Of the text without what stands from `start` to `end`, where null is read. */
+static struct json_object *parse_around(struct json_tokener *tokener, const char *text, size_t length, size_t start,
+                                        size_t end)
 {
     struct json_object *document = NULL;
-    struct json_tokener *tokener;
+
+    if (start < end) {
+        document = json_tokener_parse_ex(tokener, text, (int)start);
+        if (json_tokener_get_error(tokener) == json_tokener_continue)
+            document = json_tokener_parse_ex(tokener, "null", 4);
+        if (json_tokener_get_error(tokener) != json_tokener_continue)
+            return document;
+    }
+    document = json_tokener_parse_ex(tokener, text + end, (int)(length - end));
+    /* A document that ends where a number could go on is only complete once the end is seen. */
+    if (json_tokener_get_error(tokener) == json_tokener_continue)
+        document = json_tokener_parse_ex(tokener, "", 1);
+    return document;
+}
+
+static struct json_object *parse(const char *text, size_t length, size_t start, size_t end, const char *name,
+                                 struct wherry_error *err)
+{
+    struct json_object *document = NULL;
+    struct json_tokener *tokener = json_tokener_new_ex(NESTING_MAX);
     enum json_tokener_error problem;
 
-    if (length > INT_MAX) {
-        wherry_error_set(err, EFBIG, "%s", name);
-        return NULL;
-    }
-    if (check_syntax(text, length, name, err) < 0)
-        return NULL;
-    tokener = json_tokener_new_ex(NESTING_MAX);
     if (tokener == NULL) {
         wherry_error_set(err, ENOMEM, "%s", name);
         return NULL;
     }
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT);
-    document = json_tokener_parse_ex(tokener, text, (int)length);
+    document = parse_around(tokener, text, length, start, end);
     problem = json_tokener_get_error(tokener);
-    /* A document that ends where a number could go on is only complete once the end is seen. */
-    if (problem == json_tokener_continue) {
-        document = json_tokener_parse_ex(tokener, "", 1);
-        problem = json_tokener_get_error(tokener);
-    }
     json_tokener_free(tokener);
     if (problem != json_tokener_success || !json_object_is_type(document, json_type_object)) {
         json_object_put(document);
@@ -60,6 +69,33 @@ struct json_object *wherry_json_parse(const char *text, size_t length, const cha
         return NULL;
     }
     return document;
+}
+
+static bool check(const char *text, size_t length, const char *name, struct wherry_error *err)
+{
+    if (length > INT_MAX) {
+        wherry_error_set(err, EFBIG, "%s", name);
+        return false;
+    }
+    return check_syntax(text, length, name, err) >= 0;
+}
+
+struct json_object *wherry_json_parse(const char *text, size_t length, const char *name, struct wherry_error *err)
+{
+    return check(text, length, name, err) ? parse(text, length, 0, 0, name, err) : NULL;
+}
+
+struct json_object *wherry_json_parse_apart(const char *text, size_t length, const char *name, const char *outer,
+                                            const char *inner, struct wherry_json_part *part, struct wherry_error *err)
+{
+    size_t start = 0, end = 0;
+
+    *part = (struct wherry_json_part){.text = NULL};
+    if (!check(text, length, name, err))
+        return NULL;
+    if (json_syntax_find(text, length, outer, inner, &start, &end))
+        *part = (struct wherry_json_part){.text = text + start, .length = end - start};
+    return parse(text, length, start, end, name, err);
 }
 
 struct json_object *wherry_json_read(int dirfd, const char *path, size_t limit, struct wherry_error *err)

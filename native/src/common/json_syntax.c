@@ -1,7 +1,6 @@
 /* The words of JSON; see json_syntax.h. */
 #include "json_syntax.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 struct scan {
@@ -131,4 +130,79 @@ const char *json_syntax_check(const char *text, size_t length, size_t *offset)
         return scan.fault;
     }
     return NULL;
+}
+
+/* Whether the key that begins at `word`, with its quote, has this name. */
+static bool is_key(const char *word, const char *name)
+{
+    size_t length = strlen(name);
+
+    return strncmp(word + 1, name, length) == 0 && word[1 + length] == '"';
+}
+
+static bool has_escape(const char *word)
+{
+    return word[1 + strcspn(word + 1, "\"\\")] == '\\';
+}
+
+struct search {
+    const char *outer, *inner;
+    int depth;
+    int outers;
+    bool inside;                   /* the object at `outer` */
+    const char *found, *found_end; /* the object at `inner` */
+};
+
+/* A key at the two upper levels. False: it leaves it open what is meant. */
+static bool look_at_key(struct search *search, const struct scan *scan, const char *word)
+{
+    const char *value = scan->at + 1;
+
+    if (has_escape(word))
+        return false;
+    if (search->depth == 1) {
+        search->inside = is_key(word, search->outer);
+        search->outers += search->inside;
+        return search->outers <= 1;
+    }
+    if (!is_key(word, search->inner))
+        return true;
+    while (*value == ' ' || *value == '\n' || *value == '\r' || *value == '\t')
+        value++;
+    if (search->found != NULL || *value != '{')
+        return false;
+    search->found = value;
+    return true;
+}
+
+static bool look_at_word(struct search *search, const struct scan *scan, const char *word)
+{
+    if (*word == '{' || *word == '[') {
+        search->depth++;
+    } else if (*word == '}' || *word == ']') {
+        search->depth--;
+        if (search->found != NULL && search->found_end == NULL && search->depth == 2)
+            search->found_end = scan->at;
+    } else if (*word == '"' && peek(scan) == ':' && (search->depth == 1 || (search->depth == 2 && search->inside))) {
+        return look_at_key(search, scan, word);
+    }
+    return true;
+}
+
+bool json_syntax_find(const char *text, size_t length, const char *outer, const char *inner, size_t *start, size_t *end)
+{
+    struct scan scan = {.text = text, .at = text, .end = text + length};
+    struct search search = {.outer = outer, .inner = inner};
+
+    for (skip_blanks(&scan); scan.at < scan.end; skip_blanks(&scan)) {
+        const char *word = scan.at;
+
+        if (!take_word(&scan) || !look_at_word(&search, &scan, word))
+            return false;
+    }
+    if (search.found_end == NULL)
+        return false;
+    *start = (size_t)(search.found - text);
+    *end = (size_t)(search.found_end - text);
+    return true;
 }

@@ -75,17 +75,16 @@ static int read_process(struct execution *execution, struct json_object *object,
     cleanup_free char *cache = NULL;
 
     if (execution->configuration == NULL)
-        execution->configuration =
-            wherry_json_read(execution->container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+        execution->configuration = wherry_spec_kept(execution->container.directory, err);
     if (execution->configuration == NULL)
         return -1;
     if (complete(object, execution->configuration) < 0)
         return wherry_error_set(err, ENOMEM, "process");
     if (wherry_process_parse(object, "process", &execution->arena, &execution->process, err) < 0 ||
         wherry_json_object(execution->configuration, "", "linux", &system, err) < 0 ||
-        wherry_json_object(system, "linux", "seccomp", &seccomp, err) < 0 ||
         wherry_execution_domain_parse(system, &execution->arena, &execution->domain, err) < 0)
         return -1;
+    seccomp = json_object_object_get(system, "seccomp");
     if (wherry_launch_check_console(execution->options, &execution->process, err) < 0)
         return -1;
     if (asprintf(&cache, "%s/" WHERRY_CONTAINER_SECCOMP_CACHE, execution->options->root) < 0)
@@ -225,7 +224,7 @@ int wherry_runtime_process(const char *root, const char *id, struct json_object 
 
     if (wherry_container_open(root, id, &container, err) < 0)
         return -1;
-    *configuration = wherry_json_read(container.directory, "config.json", WHERRY_SPEC_SIZE_MAX, err);
+    *configuration = wherry_spec_kept(container.directory, err);
     wherry_container_close(&container);
     if (*configuration == NULL)
         return -1;

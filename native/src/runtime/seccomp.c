@@ -105,23 +105,35 @@ static int name_filter(struct json_object *seccomp, char name[SECCOMP_CACHE_NAME
     return 0;
 }
 
+/* What is given as its text: the text itself is named, so that the same profile in other words is another one. */
+static int compile_text(struct json_object *seccomp, struct wherry_seccomp *out, struct wherry_error *err)
+{
+    cleanup_json struct json_object *parsed = wherry_json_parse(
+        json_object_get_string(seccomp), (size_t)json_object_get_string_len(seccomp), "linux.seccomp", err);
+
+    return parsed != NULL ? compile(parsed, out, err) : -EINVAL;
+}
+
 static int obtain(struct json_object *seccomp, const char *cache_dir, struct wherry_seccomp *out,
                   struct wherry_error *err)
 {
+    bool is_text = json_object_is_type(seccomp, json_type_string);
     cleanup_close int directory = -1;
     char name[SECCOMP_CACHE_NAME_SIZE];
     int result;
 
     if (cache_dir == NULL)
-        return compile(seccomp, out, err);
+        return is_text ? compile_text(seccomp, out, err) : compile(seccomp, out, err);
     directory = seccomp_cache_open(cache_dir, err);
     if (directory < 0)
         return directory;
-    if (name_filter(seccomp, name, err) < 0)
+    if (is_text)
+        seccomp_cache_name(json_object_get_string(seccomp), (size_t)json_object_get_string_len(seccomp), name);
+    else if (name_filter(seccomp, name, err) < 0)
         return -ENOMEM;
     if (seccomp_cache_load(directory, name, out))
         return 0;
-    result = compile(seccomp, out, err);
+    result = is_text ? compile_text(seccomp, out, err) : compile(seccomp, out, err);
     if (result >= 0)
         seccomp_cache_store(directory, name, out);
     return result;
@@ -136,10 +148,11 @@ int wherry_seccomp_compile(struct json_object *seccomp, const char *cache_dir, s
                            struct wherry_error *err)
 {
     const char *path = NULL, *metadata = NULL;
-    int result;
+    int result = 0;
 
     *out = (struct wherry_seccomp)WHERRY_SECCOMP_INIT;
-    result = seccomp_rules_listener(seccomp, &path, &metadata, err);
+    if (json_object_is_type(seccomp, json_type_object))
+        result = seccomp_rules_listener(seccomp, &path, &metadata, err);
     if (result >= 0)
         result = obtain(seccomp, cache_dir, out, err);
     if (result < 0)

@@ -115,25 +115,79 @@ int wherry_spec_parse(struct json_object *document, const char *bundle, struct w
     return result;
 }
 
+/* A listener has to be known whether the filter is kept or not. */
+static bool needs_parsing(const struct wherry_json_part *seccomp)
+{
+    return memmem(seccomp->text, seccomp->length, "listener", 8) != NULL ||
+           memchr(seccomp->text, '\\', seccomp->length) != NULL;
+}
+
+/* Leaves *seccomp as a string of its text, or all in the document and NULL. */
+static struct json_object *read_document(const char *text, size_t length, const char *name,
+                                         struct json_object **seccomp, struct wherry_error *err)
+{
+    struct wherry_json_part part;
+    struct json_object *document = wherry_json_parse_apart(text, length, name, "linux", "seccomp", &part, err);
+
+    *seccomp = NULL;
+    if (document == NULL || part.text == NULL)
+        return document;
+    if (needs_parsing(&part)) {
+        json_object_put(document);
+        return wherry_json_parse(text, length, name, err);
+    }
+    *seccomp = json_object_new_string_len(part.text, (int)part.length);
+    if (*seccomp != NULL)
+        return document;
+    json_object_put(document);
+    wherry_error_set(err, ENOMEM, "%s", name);
+    return NULL;
+}
+
+/* The document owns it from here on. */
+static void hang_in(struct json_object *document, struct json_object *seccomp)
+{
+    json_object_object_add(json_object_object_get(document, "linux"), "seccomp", seccomp);
+}
+
+struct json_object *wherry_spec_kept(int directory, struct wherry_error *err)
+{
+    cleanup_free char *text = NULL;
+    struct json_object *document, *seccomp = NULL;
+    size_t length = 0;
+
+    if (wherry_file_read(directory, WHERRY_SPEC_FILE, WHERRY_SPEC_SIZE_MAX, &text, &length, err) < 0)
+        return NULL;
+    document = read_document(text, length, WHERRY_SPEC_FILE, &seccomp, err);
+    if (document != NULL && seccomp != NULL)
+        hang_in(document, seccomp);
+    return document;
+}
+
 int wherry_spec_load(const char *bundle, const char *config, struct wherry_spec *spec, struct wherry_error *err)
 {
     cleanup_close int directory = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
     cleanup_free char *text = NULL;
+    cleanup_json struct json_object *seccomp = NULL;
     struct json_object *document;
     size_t length = 0;
     int result;
 
     memset(spec, 0, sizeof(*spec));
     if (config == NULL)
-        config = "config.json";
+        config = WHERRY_SPEC_FILE;
     if (directory < 0)
         return wherry_error_set(err, errno, "open bundle %s", bundle);
     if (wherry_file_read(directory, config, WHERRY_SPEC_SIZE_MAX, &text, &length, err) < 0 ||
-        (document = wherry_json_parse(text, length, config, err)) == NULL)
+        (document = read_document(text, length, config, &seccomp, err)) == NULL)
         return wherry_error_prefix(err, "bundle %s", bundle);
     result = wherry_spec_parse(document, bundle, spec, err);
     if (result < 0)
         return wherry_error_prefix(err, "%s/%s", bundle, config);
+    if (seccomp != NULL) {
+        spec->seccomp = wherry_steal_pointer(&seccomp);
+        hang_in(document, spec->seccomp);
+    }
     spec->text = wherry_steal_pointer(&text);
     spec->text_length = length;
     return result;
