@@ -63,6 +63,8 @@ def declare(module, options, kind, fact, prepare=None):
         "actions": answer["actions"],
         fact: answer["objects"][0]["object"] or {},
     }
+    if answer["pulls"]:
+        result["pulls"] = answer["pulls"]
     if module._diff:
         result["diff"] = difference(answer["actions"])
     return result

@@ -17,12 +17,8 @@ IMAGE = {
     "load_path": {"type": "path"},
     "changes": {"type": "list", "elements": "str"},
     "platform": {"type": "str"},
-    "pull": {
-        "type": "dict",
-        "options": {
-            "platform": {"type": "str"},
-        },
-    },
+    "pull": {"type": "raw"},
+    "digest": {"type": "str"},
     "repository": {"type": "str"},
     "force_source": {"type": "bool", "default": False},
     "force_tag": {"type": "bool", "default": False},

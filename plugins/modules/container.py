@@ -850,6 +850,12 @@ actions:
       reason: there is no such container
       before: {"state": "absent"}
       after: {"state": "present", "image": "nginx:1.27"}
+pulls:
+  description: What the pull of the image took - name, digest, bytes, seconds, and endpoints that served it.
+  returned: when an image was pulled
+  type: list
+  elements: dict
+  sample: []
 """
 
 from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentError

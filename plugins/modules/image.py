@@ -86,13 +86,20 @@ options:
     type: str
   pull:
     description:
-      - How to pull.
-    type: dict
-    suboptions:
-      platform:
-        description:
-          - The same as O(platform).
-        type: str
+      - When to pull, with O(source=pull).
+      - V(missing) - when the host has no image of this name and platform. This holds when nothing is said.
+      - V(always) - when the registry has another image under the name, which it is asked each time. The same as
+        O(force_source=true).
+      - V(newer) - as V(always), but if no registry or mirror answers, an image that is there will do.
+      - V(never) - it must be there; no registry is asked.
+      - Or a dictionary with the keys C(platform), the same as O(platform), and C(policy), one of these words.
+      - In check mode only manifests are asked for, and nothing is kept.
+    type: raw
+  digest:
+    description:
+      - With O(source=pull), the digest of the manifest or index that O(name) shall stand for. It is pulled by this
+        digest, whatever the registry's tag has become, and O(name) is given to it.
+    type: str
   repository:
     description:
       - A further name that the image gets. Without a tag it has the tag of the image.
@@ -124,11 +131,17 @@ EXAMPLES = r"""
     name: nginx:1.27
     source: pull
 
-- name: The newest image under a name
+- name: The newest image under a name; if the registry is away, the one that is there
   wherry.node.image:
     name: registry.example.com/app:stable
     source: pull
-    force_source: true
+    pull: newer
+
+- name: A name that is pinned to content
+  wherry.node.image:
+    name: nginx:1.27
+    source: pull
+    digest: sha256:28402db69fec7c17e179ea87882667f1e054391138f77ffaf0c3eb388efc3ffb
 
 - name: An image from a root file system archive
   wherry.node.image:
@@ -164,9 +177,36 @@ actions:
       reason: there is no such image
       before: {"state": "absent"}
       after: {"state": "present"}
+digest:
+  description: The digest that the name stood for at the registry.
+  returned: when an image was pulled
+  type: str
+  sample: sha256:28402db69fec7c17e179ea87882667f1e054391138f77ffaf0c3eb388efc3ffb
+bytes:
+  description: How many bytes were received - manifests, configuration, and the layers that were not there.
+  returned: when an image was pulled
+  type: int
+  sample: 71840123
+seconds:
+  description: How long the pull took.
+  returned: when an image was pulled
+  type: float
+  sample: 2.315
+endpoints:
+  description: Which registry or mirror served how many manifests, configs and layers.
+  returned: when an image was pulled
+  type: list
+  elements: dict
+  sample:
+    - endpoint: mirror.lan:5000
+      mirror: true
+      manifests: 2
+      configs: 1
+      layers: 7
 """
 
-from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
+from ansible_collections.wherry.node.plugins.module_utils.image_pulls import run
+from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module
 from ansible_collections.wherry.node.plugins.module_utils.resource_options import IMAGE as OPTIONS
 from ansible_collections.wherry.node.plugins.module_utils.resource_options import image_with_host_paths
 
@@ -174,7 +214,7 @@ from ansible_collections.wherry.node.plugins.module_utils.resource_options impor
 def main():
     """Runs the module."""
     module = resource_module(OPTIONS)
-    run(module, OPTIONS, "image", "image", image_with_host_paths)
+    run(module, OPTIONS, image_with_host_paths)
 
 
 if __name__ == "__main__":

@@ -82,9 +82,36 @@ actions:
   type: list
   elements: dict
   sample: []
+digest:
+  description: The digest that the name stood for at the registry.
+  returned: when an image was pulled
+  type: str
+  sample: sha256:28402db69fec7c17e179ea87882667f1e054391138f77ffaf0c3eb388efc3ffb
+bytes:
+  description: How many bytes were received - manifests, configuration, and the layers that were not there.
+  returned: when an image was pulled
+  type: int
+  sample: 71840123
+seconds:
+  description: How long the pull took.
+  returned: when an image was pulled
+  type: float
+  sample: 2.315
+endpoints:
+  description: Which registry or mirror served how many manifests, configs and layers.
+  returned: when an image was pulled
+  type: list
+  elements: dict
+  sample:
+    - endpoint: mirror.lan:5000
+      mirror: true
+      manifests: 2
+      configs: 1
+      layers: 7
 """
 
-from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module, run
+from ansible_collections.wherry.node.plugins.module_utils.image_pulls import run
+from ansible_collections.wherry.node.plugins.module_utils.resource_module import resource_module
 
 OPTIONS = {
     "name": {"type": "str", "required": True},
@@ -101,7 +128,7 @@ def as_image(resource):
 
 def main():
     """Runs the module."""
-    run(resource_module(OPTIONS), OPTIONS, "image", "image", as_image)
+    run(resource_module(OPTIONS), OPTIONS, as_image)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """/wherry/v1: what the Ansible modules use. Desired resources in; a plan, or what was done, and the objects out.
 
 ``POST /wherry/v1/plan`` and ``/wherry/v1/apply`` take ``{"resources": […]}`` and return ``{"changed", "actions",
-"objects"}``; ``objects`` has one entry a resource, in Docker's inspect form, ``null`` for what is absent. With
+"pulls", "objects"}``; ``objects`` has one entry a resource, in Docker's inspect form, ``null`` for what is absent. With
 ``owner`` what is made carries that name, and ``purge``, a list of kinds, removes what the owner has made and no longer
 declares.
 """
@@ -99,6 +99,11 @@ def _result_json(agent: Agent, request: Request, result: Result) -> dict[str, An
     return {
         "changed": result.changed,
         "actions": [_action_json(action) for action in result.actions],
+        "pulls": [
+            {"name": action.name, **action.outcome}
+            for action in result.actions
+            if action.action == "pull" and action.outcome
+        ],
         "objects": [
             {"kind": kind, "name": name, "object": None if found is None else _object_json(agent, request, found)}
             for (kind, name), found in result.objects
@@ -116,7 +121,8 @@ def _action_json(action: Action) -> dict[str, Any]:
         "before": dict(action.before),
         "after": dict(action.after),
     }
-    return {**body, "outcome": dict(action.outcome)} if action.outcome else body
+    # What a pull took stands beside the actions, which are the same in check mode and after it.
+    return {**body, "outcome": dict(action.outcome)} if action.outcome and action.action != "pull" else body
 
 
 def _object_json(agent: Agent, request: Request, found: Object) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
 from wherry.engine import archives
 from wherry.engine.archives import IMPORT_LABEL, Archives
 from wherry.engine.documents.image import ImageDocument, named
 from wherry.engine.model import Action, Run, Step, nothing
 from wherry.engine.world import ExpectedImage, World
-from wherry.errors import Conflict, InvalidParameter, NotFound, WherryError
+from wherry.errors import Conflict, InvalidParameter, NotFound, Unavailable, WherryError
 from wherry.images import instructions
-from wherry.images.model import Image, RemoteImage
+from wherry.images.model import Image, PullResult, RemoteImage
 from wherry.images.reference import parse as parse_reference
 
 KIND = ImageDocument.kind
@@ -62,9 +67,26 @@ def _absent(document: ImageDocument, world: World, existing: Image | None) -> St
 
 
 async def _pull(document: ImageDocument, world: World, existing: Image | None) -> Step:
-    if existing is not None and not document.force_source and _has_platform(existing, document.platform):
+    fits = existing is not None and _has_platform(existing, document.platform)
+    if document.digest and existing is not None and _is_pinned(existing, document):
+        return nothing(KIND, document.name, "the image is that of the digest")
+    if document.pull == "never":
+        if fits and not document.digest:
+            return nothing(KIND, document.name, "the image is there")
+        raise NotFound("no such image on the host, and pull is never", field="name", value=document.name)
+    if fits and document.pull == "missing" and not document.digest:
         return nothing(KIND, document.name, "the image is there")
-    return await pull_step(document.name, document.platform, world, existing)
+    try:
+        return await pull_step(document.name, document.platform, world, existing, digest=document.digest)
+    except Unavailable as error:
+        if not fits or document.digest or document.pull != "newer":
+            raise
+        return nothing(KIND, document.name, f"the image is there, and the registry cannot be asked: {error.message}")
+
+
+def _is_pinned(image: Image, document: ImageDocument) -> bool:
+    repository = parse_reference(document.name).familiar_repository
+    return f"{repository}@{document.digest}" in image.repo_digests
 
 
 def _has_platform(image: Image, wanted: str) -> bool:
@@ -73,19 +95,45 @@ def _has_platform(image: Image, wanted: str) -> bool:
     return system in {"", image.os} and architecture in {"", image.architecture}
 
 
-async def pull_step(name: str, platform: str, world: World, existing: Image | None, field: str = "name") -> Step:
-    """The pull of a name, after asking the registry what that would bring. ``field`` is the option that named it."""
-    remote = await _resolve(name, platform, world, field)
+async def pull_step(
+    name: str, platform: str, world: World, existing: Image | None, *, field: str = "name", digest: str = ""
+) -> Step:
+    """The pull of a name, after asking the registry what that would bring. ``field`` is the option that named it.
+
+    With ``digest`` the name is given to the image of that digest, whatever the registry's tag stands for.
+    """
+    reference = parse_reference(name)
+    wanted = str(replace(reference, tag=None, digest=digest)) if digest else name
+    remote = await _resolve(wanted, platform, world, field)
     if existing is not None and existing.id == remote.image_id:
         return nothing(KIND, name, "the registry has the same image")
     world.expect_image(name, ExpectedImage(remote.image_id))
 
-    async def pull() -> None:
-        await world.nouns.images.pull(parse_reference(name), platform=platform or None)
+    async def pull() -> Mapping[str, Any]:
+        images = world.nouns.images
+        result = await images.pull(parse_reference(wanted), platform=platform or None)
+        if digest and reference.tag:
+            await images.tag(result.image, reference.repository, reference.tag)
+        return _outcome(result)
 
-    reason = "there is no such image" if existing is None else "the registry has another image"
+    other = "the image is not that of the digest" if digest else "the registry has another image"
+    reason = "there is no such image" if existing is None else other
     action = Action(KIND, name, "pull", reason, _id_of(existing), {"image_id": remote.image_id})
     return Step(action, pull)
+
+
+def _outcome(result: PullResult) -> dict[str, Any]:
+    """What a pull took, and who served how many of what."""
+    counts = Counter((served.endpoint, served.mirror, served.what) for served in result.endpoints)
+    endpoints: dict[str, dict[str, Any]] = {}
+    for (endpoint, mirror, what), count in counts.items():
+        endpoints.setdefault(endpoint, {"endpoint": endpoint, "mirror": mirror})[f"{what}s"] = count
+    return {
+        "digest": result.digest,
+        "bytes": result.received,
+        "seconds": round(result.seconds, 3),
+        "endpoints": list(endpoints.values()),
+    }
 
 
 async def _resolve(name: str, platform: str, world: World, field: str) -> RemoteImage:

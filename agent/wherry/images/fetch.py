@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -41,6 +42,8 @@ class Fetcher:
     ) -> None:
         self.reference = reference
         self.served: list[Served] = []
+        self.received = 0
+        self.began = time.monotonic()
         self._mirrors = mirrors
         self._note = note
         self._http = http
@@ -81,6 +84,7 @@ class Fetcher:
                 self._failed(candidate, error)
                 failures.append(error)
                 continue
+            self.received += len(answer.data)
             self._succeeded("manifest", answer.digest, candidate)
             return answer
         raise self._explain(failures)
@@ -151,6 +155,7 @@ class Fetcher:
         """The same endpoints and tokens, for one tag of the repository."""
         other = copy.copy(self)
         other.reference, other.served = replace(self.reference, tag=tag), []
+        other.received, other.began = 0, time.monotonic()
         return other
 
     async def _blob_from(
@@ -204,6 +209,7 @@ class Fetcher:
                         raise DigestMismatch(
                             f"blob {descriptor.digest} is longer than the {descriptor.size} bytes of its manifest"
                         )
+                    self.received += len(piece)
                     await writer.write(piece)
                     throttle.report(writer.size)
             finally:

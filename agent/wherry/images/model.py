@@ -133,12 +133,17 @@ class Served:
 
 @dataclass(frozen=True)
 class PullResult:
-    """How a pull ended: the image, the digest that the name stood for, and who served it."""
+    """How a pull ended: the image, the digest that the name stood for, who served it, and what that took.
+
+    ``received`` counts the bytes of manifests, configurations and layers.
+    """
 
     image: Image
     digest: str
     changed: bool
     endpoints: tuple[Served, ...]
+    received: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,8 @@ class Images:
         for name, limit in fetcher.rate_limits().items():
             progress(ProgressEvent(f"Rate limit of {name}: {limit}"))
         self._events.publish("image", "pull", reference.familiar, {"name": reference.familiar_repository})
-        return PullResult(image, named.digest, changed, tuple(fetcher.served))
+        seconds = time.monotonic() - fetcher.began
+        return PullResult(image, named.digest, changed, tuple(fetcher.served), fetcher.received, seconds)
 
     async def resolve_remote(
         self,

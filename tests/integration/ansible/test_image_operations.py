@@ -49,6 +49,9 @@ def test_a_push_is_a_change_once_and_a_pull_likewise(play: Play, registry: Regis
     assert pushed["digest"].startswith("sha256:")
     assert again["digest"] == pushed["digest"]
     assert check["actions"] == pulled["actions"]
+    assert pulled["digest"] == pushed["digest"] and pulled["bytes"] > 0 and pulled["seconds"] > 0
+    there = {"endpoint": f"127.0.0.1:{PORT}", "mirror": False, "manifests": 1}  # all the rest is on the host
+    assert pulled["endpoints"] == [there]
     assert pulled["image"]["Id"] == tag["image"]["Id"]
 
 

@@ -103,3 +103,48 @@ def test_a_further_name_follows_the_image(play: Play, docker: Docker) -> None:
     first, again = play([Task("image", task), Task("image", task)])
     assert [first["changed"], again["changed"]] == [True, False]
     assert docker("image", "inspect", "-f", "{{.Id}}", "newer:1").stdout.decode().strip() == first["image"]["Id"]
+
+
+def test_when_to_pull_is_said_by_one_word(play: Play, docker: Docker, rootfs: bytes, registry: Registry) -> None:
+    task = {"name": ORIGIN, "source": "pull"}
+    never, missing, kept = play([
+        Task("image", {**task, "pull": "never"}), Task("image", {**task, "pull": {"policy": "missing"}}),
+        Task("image", {**task, "pull": "never"}),
+    ])  # fmt: skip
+    assert "no such image on the host, and pull is never" in never["msg"]
+    assert [missing["changed"], kept["changed"]] == [True, False]
+    assert missing["bytes"] > 0 and missing["endpoints"][0]["endpoint"] == f"127.0.0.1:{PORT}"
+    docker("import", "-c", "ENV NEWER=1", "-", "newer:1", input=rootfs)
+    docker("tag", "newer:1", ORIGIN)
+    docker("push", ORIGIN)
+    docker("tag", "busybox:test", ORIGIN)
+    stays, check, follow = play([
+        Task("image", {**task, "pull": "missing"}), Task("image", {**task, "pull": "newer"}, check=True),
+        Task("image", {**task, "pull": "newer"}),
+    ])  # fmt: skip
+    assert [step["changed"] for step in (stays, check, follow)] == [False, True, True]
+    assert "NEWER=1" in follow["image"]["Config"]["Env"]
+    registry.stop()
+    try:
+        content, asked = play([Task("image", {**task, "pull": "newer"}), Task("image", {**task, "pull": "always"})])
+    finally:
+        registry.start()
+    assert content["changed"] is False and "cannot be asked" in content["actions"][0]["reason"]
+    assert "cannot be pulled" in asked["msg"]
+
+
+def test_a_name_is_pinned_to_a_digest_whatever_the_tag_becomes(play: Play, docker: Docker, rootfs: bytes) -> None:
+    (first,) = play([Task("image", {"name": ORIGIN, "source": "pull"})])
+    docker("import", "-c", "ENV NEWER=1", "-", "newer:1", input=rootfs)
+    docker("tag", "newer:1", ORIGIN)
+    docker("push", ORIGIN)
+    pinned = {"name": ORIGIN, "source": "pull", "digest": first["digest"]}
+    check, back, again, wrong, bad = play([
+        Task("image", pinned, check=True), Task("image", pinned), Task("image", pinned),
+        Task("image", {**pinned, "digest": "sha256:" + "0" * 64}), Task("image", {**pinned, "digest": "sha256:0"}),
+    ])  # fmt: skip
+    assert [step["changed"] for step in (check, back, again)] == [True, True, False]
+    assert check["actions"] == back["actions"]
+    assert back["image"]["Id"] == first["image"]["Id"] and ORIGIN in back["image"]["RepoTags"]
+    assert "not found" in wrong["msg"]
+    assert 'digest: "sha256:0": is not a digest' in bad["msg"]

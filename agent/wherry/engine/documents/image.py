@@ -10,10 +10,11 @@ from wherry.engine.documents import fields
 from wherry.engine.documents.container import image_name
 from wherry.errors import InvalidParameter
 from wherry.images.platform import parse as parse_platform
-from wherry.images.reference import is_identifier, valid_tag
+from wherry.images.reference import is_digest, is_identifier, valid_tag
 from wherry.images.reference import parse as parse_reference
 
 SOURCES = ("pull", "load", "import", "local")
+PULLS = ("always", "missing", "never", "newer")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class ImageDocument:
     path: str = ""
     changes: tuple[str, ...] = ()
     platform: str = ""
+    pull: str = "missing"
+    digest: str = ""
     repository: str = ""
     force_source: bool = False
     force_tag: bool = False
@@ -43,16 +46,19 @@ def parse(resource: Mapping[str, Any]) -> ImageDocument:
     """Reads the options of an image; errors name option, value and what is allowed."""
     options = fields.Options(resource)
     tag = options.default("tag", _tag, "latest")
-    pull = options.get("pull", _pull)
+    platform, pull = options.default("pull", _pull, ("", ""))
+    force_source = options.default("force_source", fields.flag, False)
     document = ImageDocument(
         name=named(options.required("name", image_name), tag),
         state=options.default("state", fields.choice("present", "absent"), "present"),
         source=options.get("source", fields.choice(*SOURCES)),
         path=options.default("path", fields.absolute_path, ""),
         changes=options.default("changes", fields.texts, ()),
-        platform=options.default("platform", _platform, "") or (pull or ""),
+        platform=options.default("platform", _platform, "") or platform,
+        pull=pull or ("always" if force_source else "missing"),
+        digest=options.default("digest", _digest, ""),
         repository=options.default("repository", image_name, ""),
-        force_source=options.default("force_source", fields.flag, False),
+        force_source=force_source,
         force_tag=options.default("force_tag", fields.flag, False),
         force_absent=options.default("force_absent", fields.flag, False),
     )
@@ -90,6 +96,10 @@ def _checked(document: ImageDocument, load_path: str) -> ImageDocument:
         raise InvalidParameter(f"is required for source {document.source}", field=option)
     if document.path and document.source not in {"load", "import"}:
         raise InvalidParameter("is only for source load and import", field="path", value=document.path)
+    if document.digest and document.source != "pull":
+        raise InvalidParameter("is only for source pull", field="digest", value=document.digest)
+    if document.digest and "@" in document.name and not document.name.endswith(f"@{document.digest}"):
+        raise InvalidParameter("is another one than that of the name", field="digest", value=document.digest)
     if document.changes and document.source != "import":
         raise InvalidParameter("is only for source import", field="changes")
     return document
@@ -117,8 +127,19 @@ def _platform(value: Any, where: str) -> str:
     return str(value)
 
 
-def _pull(value: Any, where: str) -> str:
+def _digest(value: Any, where: str) -> str:
+    text = fields.text(value, where)
+    if not is_digest(text):
+        raise InvalidParameter("is not a digest", field=where, value=value, allowed="sha256: and 64 lower-case digits")
+    return text
+
+
+def _pull(value: Any, where: str) -> tuple[str, str]:
+    """Platform and policy, each empty where it is not said; a policy alone will do."""
+    policy = fields.choice(*PULLS)
+    if isinstance(value, str):
+        return "", policy(value, where)
     options = fields.suboptions(value, where)
-    platform = options.default("platform", _platform, "")
+    found = options.default("platform", _platform, ""), options.default("policy", policy, "")
     options.finish()
-    return platform
+    return found
