@@ -136,8 +136,8 @@ def find(registry: Registry, reference: str) -> tuple[Container, Link]:
 
 
 def _check_mode(mode: str) -> None:
-    kind = "host type networking" if mode == "host" else "container type network"
-    if mode == "host" or mode.startswith("container:"):
+    kind = "container type network" if mode.startswith("container:") else f"{mode} type networking"
+    if mode in ("host", "none") or mode.startswith("container:"):
         raise InvalidParameter(
             f"conflicting options: {kind} can't be used with links. This would result in undefined behavior"
         )

@@ -103,9 +103,7 @@ def parse_tmpfs(destination: str, text: str) -> MountPoint:
     options = list(TMPFS_DEFAULTS)
     read_only = False
     for option in filter(None, text.split(",")):
-        name = option.partition("=")[0]
-        if option not in TMPFS_FLAGS and not ("=" in option and name in TMPFS_VALUES):
-            raise InvalidParameter(f'invalid tmpfs option ["{option}"]')
+        _check_tmpfs_option(option)
         if option in ("ro", "rw"):
             read_only = option == "ro"
             continue
@@ -114,6 +112,13 @@ def parse_tmpfs(destination: str, text: str) -> MountPoint:
         if option not in options:
             options.append(option)
     return MountPoint("tmpfs", clean_destination(destination, destination), rw=not read_only, options=tuple(options))
+
+
+def _check_tmpfs_option(option: str) -> None:
+    name, equals, value = option.partition("=")
+    is_value = name in TMPFS_VALUES and equals and value
+    if option not in TMPFS_FLAGS and not is_value:
+        raise InvalidParameter(f'invalid tmpfs option ["{option}"]')
 
 
 def parse_mount(mount: MountSpec, index: int) -> MountPoint:
@@ -217,6 +222,8 @@ def _tmpfs_mount(mount: MountSpec) -> MountPoint:
             raise InvalidParameter("must not be negative", field="TmpfsOptions.SizeBytes", value=given.size)
         options += [f"size={given.size}"] if given.size else []
         options += [f"mode={given.mode:o}"] if given.mode else []
+        for option in given.options:
+            _check_tmpfs_option("=".join(option))
         options += ["=".join(option) for option in given.options if option != ("exec",)]
         if ("exec",) in given.options:
             options.remove("noexec")

@@ -147,6 +147,8 @@ def _check_lists(host_config: HostConfig) -> None:
         _check_sysctl(name, host_config)
     if ".." in host_config.cgroup_parent.split("/"):
         raise InvalidParameter("must not climb", field="HostConfig.CgroupParent", value=host_config.cgroup_parent)
+    if "" in host_config.annotations:
+        raise InvalidParameter("invalid Annotations: the empty string is not permitted as an annotation key")
     for text in host_config.volumes_from:
         mount_requests.parse_volumes_from(text)
     for path in (*(host_config.masked_paths or ()), *(host_config.readonly_paths or ())):

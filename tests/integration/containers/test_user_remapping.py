@@ -75,6 +75,18 @@ def test_it_can_do_what_root_of_a_container_can_do(remapped: PrivateAgent) -> No
         assert word in shown, (word, shown)
 
 
+def test_names_and_published_ports_work_as_without_it(remapped: PrivateAgent) -> None:
+    remapped.docker("network", "create", "named")
+    serve = "mkdir /w; echo served > /w/index.html; exec httpd -f -p 80 -h /w"
+    remapped.docker("run", "-d", "--name", "server", "--network", "named", "--network-alias", "web", "-p",
+                    "127.0.0.1:8473:80", "busybox", "sh", "-c", serve)  # fmt: skip
+    ask = "for i in 1 2 3 4 5 6 7 8 9; do wget -q -O - http://web/ && exit; sleep 1; done"
+    assert run(remapped, ask, "--network", "named") == "served"
+    assert b"served" in remapped.run("curl", "-s", "--retry", "9", "http://127.0.0.1:8473/").stdout
+    remapped.docker("rm", "-f", "server")
+    remapped.docker("network", "rm", "named")
+
+
 def test_whoever_asks_for_the_hosts_users_has_them(remapped: PrivateAgent) -> None:
     assert run(remapped, "cat /proc/self/uid_map", "--userns", "host").split() == ["0", "0", "4294967295"]
     assert run(remapped, "id -u", "--userns", "host", "--privileged") == "0"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,8 @@ def _device_number(path: str) -> dict[str, int]:
         status = Path(path).stat()
     except OSError as error:
         raise SystemFailure(f"{path}: {error.strerror}") from error
+    if not stat.S_ISBLK(status.st_mode):
+        raise InvalidParameter(f"{path}: is not a block device")
     return {"major": os.major(status.st_rdev), "minor": os.minor(status.st_rdev)}
 
 
@@ -99,9 +102,26 @@ def check_limits(host_config: HostConfig) -> None:
     """Raises ``InvalidParameter``, in Docker's words, for limits that are out of range or contradict each other."""
     _check_memory(host_config)
     _check_cpu(host_config)
-    weight = host_config.blkio_weight
-    if weight and not BLOCK_WEIGHTS[0] <= weight <= BLOCK_WEIGHTS[1]:
-        raise InvalidParameter("Range of blkio weight is from 10 to 1000")
+    _check_block(host_config)
+
+
+def _check_block(host_config: HostConfig) -> None:
+    weights = [("BlkioWeight", host_config.blkio_weight)] if host_config.blkio_weight else []
+    weights += [(f"BlkioWeightDevice {device.path}", device.weight) for device in host_config.blkio_weight_device]
+    for name, weight in weights:
+        if not BLOCK_WEIGHTS[0] <= weight <= BLOCK_WEIGHTS[1]:
+            raise InvalidParameter("Range of blkio weight is from 10 to 1000", field=f"HostConfig.{name}", value=weight)
+    throttles = {
+        "BlkioDeviceReadBps": host_config.blkio_device_read_bps,
+        "BlkioDeviceWriteBps": host_config.blkio_device_write_bps,
+        "BlkioDeviceReadIOps": host_config.blkio_device_read_iops,
+        "BlkioDeviceWriteIOps": host_config.blkio_device_write_iops,
+    }
+    for name, devices in throttles.items():
+        for index, device in enumerate(devices):
+            if device.rate < 0:
+                field = f"HostConfig.{name}[{index}].Rate"
+                raise InvalidParameter("must not be negative", field=field, value=device.rate)
 
 
 def _check_memory(host_config: HostConfig) -> None:
