@@ -8,6 +8,7 @@ Faults, all keyed by what stands in the path (a digest or a tag):
   append         these are followed by as many bytes as the number says (chunked, so no length betrays it)
   claim          their Content-Length says this number
   stall          after this many bytes of them nothing comes any more
+  reset          after this many bytes of them the connection is reset, each time
   cut            after this many bytes of them the connection is closed; once each
   status         they are answered with this status; [status, times] ends after so many times
   retry_after    seconds to say with such a status
@@ -27,6 +28,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import socket
+import struct
 import sys
 import time
 import urllib.parse
@@ -256,6 +259,12 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(data[: faults["stall"][name]])
             self.wfile.flush()
             time.sleep(STALL_SECONDS)
+        if name in faults.get("reset", {}):
+            self.wfile.write(data[: faults["reset"][name]])
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+            return
         cut = faults.get("cut", {}).get(name)
         if cut is not None and not self.counts.get(f"cut {name}"):
             self.counts[f"cut {name}"] = 1

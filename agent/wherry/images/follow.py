@@ -7,9 +7,11 @@ pace. Nothing of the layer is seen before the digests of the whole blob and of w
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,13 +98,22 @@ class Follower:
             return self._there if self._there > self.taken else 0
 
 
+@dataclass(frozen=True)
+class Allowance:
+    """How many bytes and members may come out of a blob; ``why`` is what to say of too many bytes, if not that."""
+
+    bytes: int
+    entries: int
+    why: str = ""
+
+
 class Unpacking:
     """The unpacking of one blob on its way, begun anew when the bytes so far turn out to be worth nothing."""
 
     def __init__(
         self,
         temporary: Callable[[], Path],
-        allowed: Callable[[], tuple[int, int]],
+        allowed: Callable[[], Allowance],
         discard: Callable[[Path], None],
         report: Callable[[int], None],
     ) -> None:
@@ -111,6 +122,7 @@ class Unpacking:
         self._discard = discard
         self._report = report
         self._follower: Follower | None = None
+        self._allowance = Allowance(0, 0)
         self.directory: Path | None = None
         self.summary: LayerSummary | None = None
         self.error: WherryError | None = None
@@ -119,7 +131,8 @@ class Unpacking:
         """Starts at the beginning of a file. Errors: ``SystemFailure`` when there is no space at all."""
         self.summary, self.error = None, None
         self.directory = self._temporary()
-        self._follower = Follower(source, self.directory / "diff", *self._allowed())
+        self._allowance = self._allowed()
+        self._follower = Follower(source, self.directory / "diff", self._allowance.bytes, self._allowance.entries)
 
     def advance(self, size: int) -> None:
         """Says that the file has so many bytes now."""
@@ -132,7 +145,8 @@ class Unpacking:
         try:
             self.summary = await self._follower.finish(self._report)
         except WherryError as error:
-            self.error = error
+            too_large = getattr(error, "errno", 0) == errno.EFBIG
+            self.error = SystemFailure(self._allowance.why) if too_large and self._allowance.why else error
             return None
         except OSError as error:
             self.error = SystemFailure(f"cannot unpack a layer: {error.strerror}")

@@ -7,7 +7,6 @@ unpacked anew at the next start.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
@@ -16,9 +15,9 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from wherry.aio import in_thread
+from wherry.aio import in_thread, to_the_end
 from wherry.errors import SystemFailure, WherryError
-from wherry.images.follow import Unpacking
+from wherry.images.follow import Allowance, Unpacking
 from wherry.registry.errors import DigestMismatch
 from wherry.state.images import ImageTable, LayerRow
 
@@ -50,7 +49,6 @@ class LayerStore:
         self._rows: dict[str, LayerRow] = {}
         self._unsettled: set[str] = set()
         self._boot = ""
-        self._cleaning: set[asyncio.Future[None]] = set()
 
     def prepare(self) -> list[LayerRow]:
         """Sweeps what a crash left behind; returns the rows of layers that must be unpacked anew."""
@@ -98,32 +96,37 @@ class LayerStore:
 
         Errors: ``DigestMismatch``, ``SystemFailure`` when the disk is full, and what the core says of bad archives.
         """
-        async with self._unpacking(blob, report) as unpacking:
+        async with self._unpacked(blob, report) as unpacking:
             await self.adopt(unpacking, chain_id, diff_id)
         return self._rows[chain_id]
 
     async def unpack_unknown(self, blob: Path) -> LayerRow:
         """Unpacks a blob whose diff ID is not known yet as a base layer, whose chain ID is its diff ID."""
-        async with self._unpacking(blob, lambda _: None) as unpacking:
+        async with self._unpacked(blob, lambda _: None) as unpacking:
             directory, summary = unpacking.take()
             return await self._adopt(directory, summary.diff_id, summary.diff_id, summary.size)
 
     @contextlib.asynccontextmanager
-    async def _unpacking(self, blob: Path, report: Callable[[int], None]) -> AsyncIterator[Unpacking]:
+    async def _unpacked(self, blob: Path, report: Callable[[int], None]) -> AsyncIterator[Unpacking]:
         """A blob that is there, unpacked to its end."""
         size = _size_of(blob)
-        unpacking = self.begin(size, report)
-        try:
+        async with self.unpacking(size, report) as unpacking:
             unpacking.begin(blob)
             unpacking.advance(size)
             await unpacking.digest()
             yield unpacking
-        finally:
-            self.leave(unpacking)
 
-    def begin(self, size: int, report: Callable[[int], None]) -> Unpacking:
-        """An unpacking that goes on while a blob of ``size`` bytes arrives; ``report`` is told how far it has come."""
-        return Unpacking(self._temporary, lambda: self._allowed(size), _discard, report)
+    @contextlib.asynccontextmanager
+    async def unpacking(self, size: int, report: Callable[[int], None]) -> AsyncIterator[Unpacking]:
+        """An unpacking that goes on while a blob of ``size`` bytes arrives; ``report`` is told how far it has come.
+
+        What has not been adopted in the end is removed.
+        """
+        made = Unpacking(self._temporary, lambda: self._allowed(size), _discard, report)
+        try:
+            yield made
+        finally:
+            await to_the_end(made.leave())
 
     async def adopt(self, unpacking: Unpacking, chain_id: str, diff_id: str) -> None:
         """Makes what has been unpacked the layer; its blob has been verified.
@@ -135,12 +138,6 @@ class LayerStore:
             await in_thread(_discard, directory)
             raise DigestMismatch(_other_content(summary.diff_id, diff_id))
         await self._adopt(directory, chain_id, diff_id, summary.size)
-
-    def leave(self, unpacking: Unpacking) -> None:
-        """Ends an unpacking and removes what it made, unless that was adopted; nobody is kept waiting for it."""
-        cleaning = asyncio.ensure_future(unpacking.leave())
-        self._cleaning.add(cleaning)
-        cleaning.add_done_callback(self._cleaning.discard)
 
     def _temporary(self) -> Path:
         return self._root / f".tmp-{secrets.token_hex(8)}"
@@ -159,14 +156,15 @@ class LayerStore:
         self._unsettled.add(row.chain_id)
         return row
 
-    def _allowed(self, size: int) -> tuple[int, int]:
-        """How many bytes and members may come out of a blob: by its size, by what the disk has, and at all."""
-        by_ratio = max(UNPACKED_ALWAYS, UNPACKED_RATIO * size)
+    def _allowed(self, size: int) -> Allowance:
+        """How much may come out of a blob: by its size, by what the disk has, and at all."""
+        at_all = min(self.limits.bytes, max(UNPACKED_ALWAYS, UNPACKED_RATIO * size))
         space = os.statvfs(self._root)
         by_disk = space.f_bavail * space.f_frsize - FREE_KEPT
+        full = f"no space left below {self._root} to unpack a layer ({FREE_KEPT >> 20} MiB are kept free)"
         if by_disk <= 0:
-            raise SystemFailure(f"no space left below {self._root} to unpack a layer")
-        return min(self.limits.bytes, by_ratio, by_disk), self.limits.entries
+            raise SystemFailure(full)
+        return Allowance(min(at_all, by_disk), self.limits.entries, full if by_disk < at_all else "")
 
     async def remove(self, chain_id: str) -> int:
         """Removes a layer; returns the bytes that became free."""
@@ -190,11 +188,6 @@ class LayerStore:
         await in_thread(os.sync)
         self._unsettled.difference_update(waiting)
         self._table.settle_layers(waiting)
-
-    async def close(self) -> None:
-        """Waits until what was cancelled is cleaned up."""
-        while self._cleaning:
-            await asyncio.wait(self._cleaning)
 
 
 def _other_content(found: str, wanted: str) -> str:

@@ -178,13 +178,10 @@ class Puller:
 
         async def work(tell: Progress) -> None:
             throttle = Throttle(tell, "Extracting", name, descriptor.size)
-            unpacking = self._layers.begin(descriptor.size, throttle.report)
-            try:
+            async with self._layers.unpacking(descriptor.size, throttle.report) as unpacking:
                 await fetcher.blob(descriptor, self._store, "layer", tell, unpacking)
                 await self._layers.adopt(unpacking, chain_id, diff_id)
                 tell(ProgressEvent("Extracting", name, descriptor.size, descriptor.size))
-            finally:
-                self._layers.leave(unpacking)
 
         await self._blobs.run(descriptor.digest, work, progress)
 

@@ -136,7 +136,6 @@ class Images:
         """Ends what goes on in the background."""
         for task in tuple(self._background):
             await asyncio.gather(task, return_exceptions=True)
-        await self._layers.close()
         self._http.close()
 
     def _users_of(self, image_id: str) -> Sequence[ContainerRef]:

@@ -122,3 +122,19 @@ def test_import_of_more_than_the_disk_holds_fails_and_gives_it_back(host: Privat
     done = host.docker("import", "-", "bomb", input=zeros(2048), check=False)
     assert done.returncode == 1
     assert used(host) <= disk + 1
+
+
+@pytest.mark.parametrize("left", [100, 270])  # MiB: less than is kept free, and hardly more
+def test_pull_onto_a_full_disk_says_so_and_works_when_there_is_space(
+    host: PrivateAgent, faulty: FaultyRegistry, left: int
+) -> None:
+    faulty.content.add_image("latest", [{"noise": os.urandom(40 * MIB)}])
+    faulty.serve()
+    name, filler = f"{faulty.address}/full", str(host.data_root / "filler")
+    host.run("fallocate", "-l", f"{DISK - used(host) - left}M", filler)
+    failed = host.docker("pull", name, check=False)
+    host.run("rm", filler)
+    assert failed.returncode == 1 and "no space left below" in failed.stderr.decode(), failed.stderr
+    assert host.docker("image", "inspect", name, check=False).returncode == 1
+    host.out("pull", name)
+    host.out("rmi", name)

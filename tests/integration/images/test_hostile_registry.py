@@ -84,6 +84,33 @@ def test_length_that_differs_from_the_descriptor_is_refused(host: PrivateAgent, 
     pull_fails(host, f"{faulty.address}/claim", f"{layer['size'] + 1} bytes long; its manifest says {layer['size']}")
 
 
+def test_page_for_people_is_no_manifest_and_no_layer(host: PrivateAgent, faulty: FaultyRegistry) -> None:
+    layer = simple_image(faulty)["layers"][0]["digest"]
+    faulty.serve(html=["/v2/portal/manifests/latest"])
+    pull_fails(host, f"{faulty.address}/portal", "not valid JSON")
+    faulty.serve(html=[f"/v2/portal/blobs/{layer}"])
+    pull_fails(host, f"{faulty.address}/portal", layer)
+
+
+def test_connection_that_is_reset_each_time_ends_in_an_error_and_is_taken_up_later(
+    host: PrivateAgent, faulty: FaultyRegistry
+) -> None:
+    layer = simple_image(faulty)["layers"][0]
+    faulty.serve(reset={layer["digest"]: 1000})
+    pull_fails(host, f"{faulty.address}/reset", "reset")
+    offsets = [int(value.removeprefix("bytes=").removesuffix("-")) for value in faulty.saw("range")]
+    assert offsets == sorted(offsets), "an attempt began before where the last one had come"
+    faulty.serve()
+    host.out("pull", f"{faulty.address}/reset")
+    host.out("rmi", f"{faulty.address}/reset")
+
+
+def test_redirects_in_a_circle_end(host: PrivateAgent, faulty: FaultyRegistry) -> None:
+    layer = simple_image(faulty)["layers"][0]["digest"]
+    faulty.serve(redirect={layer: f"http://{faulty.address}"})
+    pull_fails(host, f"{faulty.address}/circle", "more than 5 redirects")
+
+
 def test_agent_answers_while_a_registry_stalls(host: PrivateAgent, faulty: FaultyRegistry) -> None:
     layer = simple_image(faulty)["layers"][0]
     faulty.serve(stall={layer["digest"]: 100})
