@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 import re
-import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
+from dataclasses import replace
 from pathlib import Path
 
 from wherry import native
 from wherry.aio import in_thread
-from wherry.containers import create, observe, rootfs, runtime_commands, times
+from wherry.containers import create, freezer, launches, observe, rootfs, runtime_commands, times
 from wherry.containers.context import Context
+from wherry.containers.exec_sessions import Execs
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.lifecycle import Lifecycle, release
 from wherry.containers.model import NEVER, Container
 from wherry.containers.monitor_client import MonitorState, read_state
+from wherry.containers.plugging import Plugging
 from wherry.containers.removal import Remover
 from wherry.containers.supervisor import Supervisor
 from wherry.containers.waiting import Waiters
 from wherry.errors import WherryError
 from wherry.state.containers import Phase
+from wherry.volumes import mounts
 
 log = logging.getLogger(__name__)
 
@@ -33,15 +34,22 @@ LOST_EXIT_CODE = 255
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 CONCURRENT_STARTS = 4
 LAUNCH_SECONDS = 10.0
-LAUNCH_POLL_SECONDS = 0.02
+LAST_WORD_SECONDS = 10.0
 _ID = re.compile(r"[0-9a-f]{64}")
 
 
 class Adoption:
     """The start-up sweep."""
 
-    def __init__(
-        self, context: Context, supervisor: Supervisor, waiters: Waiters, lifecycle: Lifecycle, remover: Remover
+    def __init__(  # noqa: PLR0917
+        self,
+        context: Context,
+        supervisor: Supervisor,
+        waiters: Waiters,
+        lifecycle: Lifecycle,
+        remover: Remover,
+        plugging: Plugging,
+        execs: Execs,
     ) -> None:
         self._context = context
         self._registry = context.registry
@@ -49,10 +57,14 @@ class Adoption:
         self._waiters = waiters
         self._lifecycle = lifecycle
         self._remover = remover
+        self._plugging = plugging
+        self._execs = execs
+        self._mounted: Set[str] = frozenset()
 
     async def run(self) -> None:
         """One container's fault is logged and does not keep the others from being taken up."""
         rows = self._registry.load()
+        self._mounted = mounts.points()
         cut_short = set()
         for container, phase in rows:
             try:
@@ -71,57 +83,77 @@ class Adoption:
         if phase is Phase.REMOVING:
             await self._finish_removal(container)
             return False
-        if phase is Phase.SETTLED and not container.state.is_running:
-            if self._context.layout(container.id).rootfs.is_mount():
-                await release(self._context, container)  # somebody was looking at its files
-            if container.host_config.auto_remove and container.state.started_at != NEVER:
-                await self._remover.automatic(container)
-            return False
         run_directory = self._context.layout(container.id).run
         if phase is Phase.STARTING:
-            await in_thread(_wait_for_launch, run_directory)
+            await in_thread(launches.wait, run_directory, LAUNCH_SECONDS)
         record = read_state(run_directory)
-        if (
-            record is not None
-            and record.status not in ("created", "exited")
-            and await self._supervisor.adopt(container)
-        ):
-            if phase is Phase.STARTING:
-                self._registry.change(self._registry.find(container.id))
+        lives = record is not None and record.status != "exited"
+        if phase is Phase.SETTLED and not container.state.is_running and not lives:
+            await self._leave_at_rest(container)
             return False
+        if record is not None and lives and record.status != "created":
+            if await self._supervisor.adopt(container):
+                await self._go_on(container, record)
+                return False
+            record = read_state(run_directory)  # it may have ended between the two looks
         return await self._settle_ended(container, record)
+
+    async def _leave_at_rest(self, container: Container) -> None:
+        """It did not run; gives back what was held for a look at its files, and removes it if ``--rm`` asked."""
+        below = f"{self._context.layout(container.id).data}/"
+        plugged = self._context.networks.sandbox(container.id) is not None
+        if plugged or any(place.startswith(below) for place in self._mounted):
+            await release(self._context, container)
+        if container.host_config.auto_remove and (container.state.started_at != NEVER or container.state.error):
+            await self._remover.automatic(container)
+
+    async def _go_on(self, container: Container, record: MonitorState) -> None:
+        """It runs: what is recorded of it becomes what is so."""
+        container = observe.observe(self._registry, self._waiters, container, record)
+        self._registry.set_phase(container.id, Phase.SETTLED)
+        await self._plugging.reconcile(container)
+        await self._execs.resume(container)
+        frozen = container.state.pid > 0 and await in_thread(freezer.is_frozen, container.state.pid)
+        if frozen and container.state.status == "running":
+            # A commit or a pause was cut short.
+            await runtime_commands.resume(self._context, container)
+        elif not frozen and container.state.status == "paused":
+            state = replace(self._registry.find(container.id).state, status="running")
+            self._registry.change_state(container.id, state)
 
     async def _settle_ended(self, container: Container, record: MonitorState | None) -> bool:
         """It ended meanwhile, or never began."""
-        await self._quit_monitor(container, record)
+        if record is not None and await self._supervisor.adopt(container):
+            if record.status != "created":
+                # It has not quite gone after the exit; who follows it settles that.
+                await self._supervisor.ended(container.id, LAST_WORD_SECONDS)
+                if self._registry.get(container.id) is not None:
+                    self._registry.set_phase(container.id, Phase.SETTLED)
+                return False
+            # It waits for a start that will not come.
+            await self._supervisor.abandon(container)
+        await self._execs.sweep(container)
         await runtime_commands.delete(self._context, container)
         await release(self._context, container)
+        self._registry.set_phase(container.id, Phase.SETTLED)
         began = record is not None and record.started_at is not None and record.started_at != container.state.started_at
         if not container.state.is_running and not began:
-            self._registry.change(container)
             return False
         lost = record is None or record.status != "exited"
         last = lost_state(container) if record is None or lost else record
         observe.settle(self._registry, self._waiters, container, last)
+        if lost:
+            self._context.layout(container.id).monitor_record.unlink(missing_ok=True)  # it tells what is no more
         if container.host_config.auto_remove:
             await self._remover.automatic(container)
         return lost
 
-    async def _quit_monitor(self, container: Container, record: MonitorState | None) -> None:
-        """A monitor that waits for a start that will not come, or has not quite gone after the exit."""
-        if record is None:
-            return
-        if await self._supervisor.adopt(container):
-            if record.status == "created":
-                await self._supervisor.abandon(container)
-            else:
-                await self._supervisor.ended(container.id, 10.0)
-
     async def _finish_removal(self, container: Container) -> None:
         if await self._supervisor.adopt(container):
             await self._lifecycle.stop_for_removal(container)
+        await self._execs.sweep(container)
         await runtime_commands.delete(self._context, container)
-        await self._remover.finish(self._registry.find(container.id), volumes=container.host_config.auto_remove)
+        await self._remover.finish(container)
 
     async def _sweep_orphans(self) -> None:
         """What no record knows: containers of the runtime (their processes, groups and systemd scopes), directories,
@@ -205,27 +237,6 @@ def _demands_start(container: Container, cut_short: bool) -> bool:
     if state.manually_stopped:
         return False
     return policy.name == "unless-stopped" or (policy.name == "on-failure" and cut_short)
-
-
-def _wait_for_launch(run_directory: Path) -> None:
-    """Waits while a monitor that the last agent started is about to create its container; blocks.
-
-    What it makes after the sweep had looked would belong to nobody.
-    """
-    deadline = time.monotonic() + LAUNCH_SECONDS
-    while not (run_directory / "state.json").exists() and _has_monitor(run_directory) and time.monotonic() < deadline:
-        time.sleep(LAUNCH_POLL_SECONDS)
-
-
-def _has_monitor(run_directory: Path) -> bool:
-    """Whether a process has the state directory among its arguments, as monitors do."""
-    wanted = os.fsencode(run_directory)
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        # Processes come and go while they are looked at.
-        with contextlib.suppress(OSError):
-            if wanted in process.read_bytes().split(b"\0"):
-                return True
-    return False
 
 
 def _sweep_cgroups(instance: str, known: set[str]) -> None:

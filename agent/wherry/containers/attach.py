@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from wherry.containers.context import Context
 from wherry.containers.model import Container
 from wherry.containers.monitor_client import MonitorClient
-from wherry.errors import Conflict
+from wherry.errors import Conflict, Unavailable
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,11 @@ class AttachHub:
             raise Conflict(f"container {container.id} is restarting, wait until the container is running")
         session = AttachSession(container, streams)
         if status == "running":
-            session.connected.set_result(await self._connect(container, streams))
+            try:
+                session.connected.set_result(await self._connect(container, streams))
+            except (OSError, Unavailable):
+                # It has ended at this very moment: there is nothing more to come, which is no fault.
+                session.connected.set_result(None)
         else:
             waiting = self._waiting[container.id]
             waiting.add(session)

@@ -12,6 +12,7 @@ from wherry.containers import runtime_commands
 from wherry.containers.context import Context
 from wherry.containers.files import PLACES_OF_MOUNTS
 from wherry.containers.model import Container
+from wherry.errors import Conflict
 from wherry.images.instructions import apply_changes
 from wherry.images.model import HistoryEntry, Image
 
@@ -39,7 +40,12 @@ class CommitRequest:
 
 
 async def commit(context: Context, container: Container, request: CommitRequest) -> Image:
-    """The new image. A container that runs is paused meanwhile, unless ``pause`` is off."""
+    """The new image. A container that runs is paused meanwhile, unless ``pause`` is off; nobody can remove it."""
+    async with context.registry.lock(container.id):
+        return await _commit(context, context.registry.find(container.id), request)
+
+
+async def _commit(context: Context, container: Container, request: CommitRequest) -> Image:
     config = image_config(request)
     parent = context.images.find(container.image_id)
     upper = context.layout(container.id).upper
@@ -48,6 +54,8 @@ async def commit(context: Context, container: Container, request: CommitRequest)
         created_by=" ".join((container.path, *container.args)), author=request.author, comment=request.comment
     )
     pauses = request.pause and container.state.status == "running"
+    if container.removing:
+        raise Conflict(f"container {container.id} is marked for removal and cannot be committed")
     async with _paused(context, container) if pauses else contextlib.nullcontext():
         return await context.images.commit(
             parent,

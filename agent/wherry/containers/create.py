@@ -28,7 +28,6 @@ from wherry.containers.model import (
     CreateRequest,
     EndpointSettings,
     HostConfig,
-    MountPoint,
     NetworkingConfig,
     Ulimit,
 )
@@ -36,6 +35,7 @@ from wherry.containers.spec.bundle import MASKED_PATHS, READONLY_PATHS
 from wherry.errors import InvalidParameter, NotFound
 from wherry.ids import new_id
 from wherry.images.model import Image
+from wherry.state.containers import Phase
 
 
 async def create(context: Context, request: CreateRequest) -> tuple[Container, list[str]]:
@@ -62,31 +62,32 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
         config=config,
         host_config=host_config,
         networking=_networking(request.networking, config, host_config),
-        mounts=(),
+        mounts=storage.asked_for(context, config, host_config),
         links=linked,
     )
     container = _with_hostname(container)
+    # On record with all that it needs, before anything is made: its image and volumes stay, its name is taken. Whoever
+    # wants to start or remove it already waits for the lock.
     context.registry.add(container)
-    mounts: tuple[MountPoint, ...] = ()
-    try:
-        mounts = await storage.resolve(context, config, host_config)
-        await in_thread(rootfs.make_directories, context.layout(container.id))
-        if size := storage_limit.parse(host_config.storage_opt):
-            await in_thread(storage_limit.apply, context.layout(container.id), size)
-        container = context.registry.change(replace(container, mounts=mounts))
-    except BaseException:
-        await storage.remove_anonymous(context, mounts)
-        await in_thread(rootfs.remove_directories, context.layout(container.id))
-        context.registry.forget(container)
-        raise
+    async with context.registry.lock(container.id):
+        try:
+            mounts = await storage.make_volumes(context, container.mounts, host_config)
+            await in_thread(rootfs.make_directories, context.layout(container.id))
+            if size := storage_limit.parse(host_config.storage_opt):
+                await in_thread(storage_limit.apply, context.layout(container.id), size)
+            container = context.registry.change(replace(container, mounts=mounts))
+            context.registry.set_phase(container.id, Phase.SETTLED)
+        except BaseException:
+            await undo(context, container)
+            raise
     context.registry.publish(container, "create")
     return container, _warnings(context, container)
 
 
 async def undo(context: Context, container: Container) -> None:
-    """Takes back a creation that an earlier agent did not finish."""
-    await storage.remove_anonymous(context, container.mounts)
+    """Takes back a creation that failed, or that an earlier agent did not finish."""
     await in_thread(rootfs.remove_directories, context.layout(container.id))
+    await storage.remove_anonymous(context, container)
     context.registry.forget(container)
 
 

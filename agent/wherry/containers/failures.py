@@ -22,6 +22,11 @@ def exit_code_of(message: str) -> int:
     return START_FAILED
 
 
+def is_commands_own(message: str) -> bool:
+    """Whether the command is at fault, and not what had to be done for it: that speaks of /proc/PID."""
+    return exit_code_of(message) != START_FAILED and "/proc/" not in message
+
+
 def start_error(message: str) -> WherryError:
     """The error of ``start`` in the words that the docker command tells 126 and 127 by."""
     text = f"failed to create task for container: OCI runtime create failed: {message}: unknown"

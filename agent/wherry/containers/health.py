@@ -93,7 +93,7 @@ class HealthChecks:
     async def _probe(self, container: Container, check: HealthConfig) -> ProbeResult:
         began = times.now()
         limit = (check.timeout or DEFAULT_TIMEOUT) / times.NANOSECONDS
-        session = self._execs.create(container.id, _request(container, check))
+        session = self._execs.create(container.id, _request(container, check), internal=True)
         output = bytearray()
         try:
             await asyncio.wait_for(self._run(session, output), limit)

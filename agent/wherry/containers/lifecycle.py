@@ -7,7 +7,7 @@ import logging
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from wherry import native
 from wherry.aio import in_thread
@@ -69,11 +69,12 @@ class Lifecycle:
                 raise NotModified("container is already running")
             container = self._current(container_id)
         self._registry.set_phase(container.id, Phase.STARTING)
-        container = self._registry.change(
-            replace(container, state=replace(container.state, manually_stopped=False, error="")), Phase.STARTING
+        container = self._registry.change_state(
+            container.id, replace(container.state, manually_stopped=False, error="")
         )
         try:
             await self._launch(container)
+            self._registry.set_phase(container.id, Phase.SETTLED)
         except MonitorFailure as failure:
             await self._start_failed(container, str(failure))
             raise failures.start_error(str(failure)) from failure
@@ -101,12 +102,15 @@ class Lifecycle:
         bundle = await in_thread(bundles.write, context, container, mounts, sandbox, shared)
         if any(point.copy_up for point in container.mounts):
             settled = tuple(replace(point, copy_up=False) for point in container.mounts)
-            container = self._registry.change(replace(container, mounts=settled), Phase.STARTING)
+            container = self._registry.change(replace(container, mounts=settled))
         await self._supervisor.launch(container, bundle)
         await self._before_run(container)
         await self._supervisor.run(container)
         if next(links.parents(self._registry, container.id), None) is not None:
-            await in_thread(bundles.tell_parents, context, container)
+            try:
+                await in_thread(bundles.tell_parents, context, container)
+            except OSError as error:  # it runs all the same
+                log.error("container %s: those that link to it do not know its address: %s", container.short_id, error)
 
     def _attachment(self, container: Container, users: Users | None) -> Attachment:
         mode = container.host_config.network_mode
@@ -128,7 +132,7 @@ class Lifecycle:
         """Gives everything back and records why."""
         await self._supervisor.abandon(container)
         await release(self._context, container)
-        state = self._current(container.id).state
+        state = self._registry.find(container.id).state
         self._registry.change_state(
             container.id,
             replace(
@@ -139,6 +143,7 @@ class Lifecycle:
                 error=message,
             ),
         )
+        self._registry.set_phase(container.id, Phase.SETTLED)
 
     async def stop(self, reference: str, timeout: int | None = None, signal_name: str = "") -> None:
         """Ends a container: its stop signal, then SIGKILL after ``timeout`` seconds (-1: never)."""
@@ -150,23 +155,29 @@ class Lifecycle:
                 raise NotModified("container is already stopped")
             await self.stop_locked(container, timeout, number)
 
-    async def stop_locked(self, container: Container, timeout: int | None, number: int | None) -> None:
-        """``stop`` for those who hold the lock and know that it runs."""
+    async def stop_locked(
+        self, container: Container, timeout: int | None, number: int | None, *, for_good: bool = True
+    ) -> None:
+        """``stop`` for those who hold the lock and know that it runs; not ``for_good``: it is about to start again."""
         number = number or stop_signal(container)
         if timeout is None:
             given = container.config.stop_timeout
             timeout = DEFAULT_STOP_TIMEOUT if given is None else given
-        self._mark_stopped(container)
+        if for_good:
+            self._mark_stopped(container)
         await self._forbid_restart(container)
         await self._signal(container, number)
         await self._thaw(container)
         if not await self._supervisor.ended(container.id, None if timeout < 0 else timeout):
             await self._signal(container, signal.SIGKILL, everyone=True)
             await self._must_end(container)
-        self._registry.publish(self._current(container.id), "stop")
+        self._registry.publish(self._registry.get(container.id) or container, "stop")
 
     async def stop_for_removal(self, container: Container) -> None:
-        """Ends a container that is about to be removed, at once; for those who hold the lock."""
+        """Ends a container that is about to be removed, at once.
+
+        It needs no lock: whoever holds that may be waiting for just this end.
+        """
         self._mark_stopped(container)
         await self._forbid_restart(container)
         await self._signal(container, signal.SIGKILL, everyone=True)
@@ -194,9 +205,9 @@ class Lifecycle:
         async with self._registry.lock(container.id):
             container = self._current(container.id)
             if container.state.is_running:
-                await self.stop_locked(container, timeout, number)
+                await self.stop_locked(container, timeout, number, for_good=False)
             await self.start_locked(container.id)
-            self._registry.publish(self._current(container.id), "restart")
+            self._registry.publish(self._registry.get(container.id) or container, "restart")
 
     async def pause(self, reference: str) -> None:
         """Freezes a running container."""
@@ -209,7 +220,11 @@ class Lifecycle:
                 raise Conflict(f"Container {container.id} is restarting, wait until the container is running")
             if container.state.status != "running":
                 raise Conflict(f"Container {container.id} is not running")
-            await runtime_commands.pause(self._context, container)
+            try:
+                await runtime_commands.pause(self._context, container)
+            except SystemFailure as failure:
+                await self._refuse_if_over(container)
+                raise failure
             self._set_status(container, "paused")
             self._registry.publish(container, "pause")
 
@@ -220,7 +235,11 @@ class Lifecycle:
             container = self._current(container.id)
             if container.state.status != "paused":
                 raise Conflict(f"Container {container.id} is not paused")
-            await runtime_commands.resume(self._context, container)
+            try:
+                await runtime_commands.resume(self._context, container)
+            except SystemFailure as failure:
+                await self._refuse_if_over(container)
+                raise failure
             self._set_status(container, "running")
             self._registry.publish(container, "unpause")
 
@@ -243,25 +262,34 @@ class Lifecycle:
         return []
 
     async def _apply_update(self, before: Container, after: Container, change: ResourceUpdate) -> None:
-        if before.state.is_running and change.limits:
+        if before.state.status == "restarting" and change.limits:
+            await in_thread(bundles.write_resources, self._context, after)
+        elif before.state.is_running and change.limits:
             resources = await in_thread(bundles.write_resources, self._context, after)
             try:
                 await runtime_commands.update(self._context, after, resources)
             except SystemFailure:
                 await in_thread(bundles.write_resources, self._context, before)
+                await self._refuse_if_over(before)
                 raise
         if before.state.is_running and change.restart_policy is not None:
             await self._supervisor.client(before).set_policy(after.host_config.restart_policy.as_text())
-        self._registry.change(replace(after, state=self._current(before.id).state))
+        self._registry.change(after)
 
     async def _signal(self, container: Container, number: int, *, everyone: bool = False, must: bool = False) -> None:
         """Sends a signal and says so; unless it ``must`` arrive, a process that has gone meanwhile is no fault."""
         try:
             await self._supervisor.client(container).signal(number, everyone=everyone)
         except (MonitorFailure, Conflict, Unavailable) as failure:
-            if must and not await self._supervisor.ended(container.id, 0):
-                raise SystemFailure(f"cannot kill container: {container.id}: {failure}") from failure
+            if must:
+                await self._explain(container, failure)
         self._registry.publish(self._registry.get(container.id) or container, "kill", {"signal": str(int(number))})
+
+    async def _explain(self, container: Container, failure: WherryError) -> NoReturn:
+        """Raises why nothing could be sent: it has just ended, as a rule, which is the caller's affair and no fault."""
+        if await self._supervisor.is_over(container):
+            raise Conflict(f"cannot kill container: {container.id}: container {container.id} is not running")
+        raise SystemFailure(f"cannot kill container: {container.id}: {failure}") from failure
 
     async def _forbid_restart(self, container: Container) -> None:
         """Tells the monitor that a person wants the end; a monitor that is about to go needs no telling."""
@@ -284,13 +312,18 @@ class Lifecycle:
         if not await self._supervisor.ended(container.id, KILL_TIMEOUT):
             raise SystemFailure(f"container {container.id} did not end within {KILL_TIMEOUT:.0f} s of SIGKILL")
 
+    async def _refuse_if_over(self, container: Container) -> None:
+        """The runtime knows it no more: as a rule because it has ended at this very moment."""
+        if await self._supervisor.is_over(container):
+            raise Conflict(f"Container {container.id} is not running")
+
     def _mark_stopped(self, container: Container) -> None:
         self._registry.change_state(
             container.id, replace(self._registry.find(container.id).state, manually_stopped=True)
         )
 
     def _set_status(self, container: Container, status: str) -> None:
-        state: ContainerState = self._current(container.id).state
+        state: ContainerState = self._registry.find(container.id).state
         self._registry.change_state(container.id, replace(state, status=status))
 
     def _current(self, container_id: str) -> Container:

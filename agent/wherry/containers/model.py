@@ -378,7 +378,8 @@ class Link:
 class Container:
     """One container: what was asked, with the image's defaults merged in, and its state.
 
-    ``path`` and ``args`` are the command line after the merge of entrypoint and command.
+    ``path`` and ``args`` are the command line after the merge of entrypoint and command. ``removing``: somebody is
+    about to remove it. ``takes_volumes``: its anonymous volumes go with it.
     """
 
     id: str
@@ -394,6 +395,7 @@ class Container:
     state: ContainerState = ContainerState()
     removing: bool = False
     links: tuple[Link, ...] = ()
+    takes_volumes: bool = False
 
     @property
     def short_id(self) -> str:

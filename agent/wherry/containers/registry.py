@@ -7,6 +7,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from wherry import names
 from wherry.containers.model import Container, ContainerState
@@ -27,13 +28,16 @@ class Registry:
         self._events = events
         self._containers: dict[str, Container] = {}
         self._ids: dict[str, str] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        self._phases: dict[str, Phase] = {}
+        # A lock lives for as long as somebody holds it or waits for it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def load(self) -> list[tuple[Container, Phase]]:
         """Reads the table; returns every container with what was being done to it when the last agent ended."""
         rows = self._table.all()
-        for container, _ in rows:
+        for container, phase in rows:
             self._keep(container)
+            self._phases[container.id] = phase
         return rows
 
     def __iter__(self) -> Iterator[Container]:
@@ -58,7 +62,10 @@ class Registry:
 
     def lock(self, container_id: str) -> asyncio.Lock:
         """Held by whoever changes this container."""
-        return self._locks.setdefault(container_id, asyncio.Lock())
+        lock = self._locks.get(container_id)
+        if lock is None:
+            lock = self._locks[container_id] = asyncio.Lock()
+        return lock
 
     def free_name(self, wanted: str) -> str:
         """The name without its slash if it is well formed and free; a new one when none is wanted."""
@@ -78,12 +85,14 @@ class Registry:
     def add(self, container: Container) -> None:
         """A container that is about to be made."""
         self._table.insert(container, Phase.CREATING)
+        self._phases[container.id] = Phase.CREATING
         self._keep(container)
 
-    def change(self, container: Container, phase: Phase = Phase.SETTLED) -> Container:
-        """Replaces the record, its name included."""
+    def change(self, container: Container) -> Container:
+        """Replaces the record, its name included, but not the state, which may have changed since it was read."""
         before = self._containers[container.id]
-        self._table.update(container, phase)
+        container = replace(container, state=before.state, removing=before.removing)
+        self._table.update(container, self._phases[container.id])
         if before.name != container.name:
             del self._ids[before.name]
         self._keep(container)
@@ -96,15 +105,25 @@ class Registry:
         self._containers[container_id] = container
         return container
 
+    def mark_removing(self, container_id: str, removing: bool) -> Container:
+        """Somebody is about to remove the container, or has given that up; no other shall begin anything with it.
+
+        That is no record: what an agent only wanted when it died, the next one does not do. ``Phase.REMOVING`` is.
+        """
+        container = self._containers[container_id] = replace(self._containers[container_id], removing=removing)
+        return container
+
     def set_phase(self, container_id: str, phase: Phase) -> None:
-        """Notes what is about to be done; the next ``change`` settles it."""
-        self._table.set_phase(container_id, phase)
+        """Notes what is about to be done, or that it is done (``SETTLED``)."""
+        if self._phases[container_id] is not phase:
+            self._table.set_phase(container_id, phase)
+            self._phases[container_id] = phase
 
     def forget(self, container: Container) -> None:
         """The container is gone."""
         self._table.delete(container.id)
         self._containers.pop(container.id, None)
-        self._locks.pop(container.id, None)
+        self._phases.pop(container.id, None)
         if self._ids.get(container.name) == container.id:
             del self._ids[container.name]
 

@@ -12,6 +12,7 @@ from wherry.aio import in_thread
 from wherry.containers import links, rootfs, storage, times
 from wherry.containers.attach import AttachHub
 from wherry.containers.context import Context
+from wherry.containers.exec_sessions import Execs
 from wherry.containers.lifecycle import Lifecycle, release
 from wherry.containers.model import Container
 from wherry.containers.waiting import ExitResult, Waiters
@@ -24,7 +25,10 @@ log = logging.getLogger(__name__)
 class Remover:
     """Takes containers off the machine; what a crash cut short is finished by calling ``finish`` again."""
 
-    def __init__(self, context: Context, lifecycle: Lifecycle, waiters: Waiters, attachments: AttachHub) -> None:
+    def __init__(
+        self, context: Context, lifecycle: Lifecycle, waiters: Waiters, attachments: AttachHub, execs: Execs
+    ) -> None:
+        self._execs = execs
         self._context = context
         self._registry = context.registry
         self._lifecycle = lifecycle
@@ -43,29 +47,41 @@ class Remover:
             raise Conflict(f"removal of container {reference} is already in progress")
         if container.state.is_running and not force:
             self._refuse_running(container)
-        container = self._registry.change(replace(container, removing=True), Phase.REMOVING)
+        container = self._registry.mark_removing(container.id, True)
         try:
+            if container.state.is_running:
+                # Whoever has the lock may be waiting for an end that takes its time.
+                await self._lifecycle.stop_for_removal(container)
             async with self._registry.lock(container.id):
-                container = self._registry.find(container.id)
-                if container.state.is_running and not force:
-                    self._refuse_running(container)
-                if container.state.is_running:
-                    await self._lifecycle.stop_for_removal(container)
-                await self.finish(self._registry.find(container.id), volumes=volumes)
+                await self._remove_locked(self._registry.find(container.id), force=force, volumes=volumes)
         except BaseException:
-            left = self._registry.get(container.id)
-            if left is not None:
-                self._registry.change(replace(left, removing=False))
+            if self._registry.get(container.id) is not None:
+                self._registry.mark_removing(container.id, False)
             raise
 
-    async def finish(self, container: Container, *, volumes: bool) -> None:
-        """All that follows once nothing of it runs."""
+    async def _remove_locked(self, container: Container, *, force: bool, volumes: bool) -> None:
+        if container.state.is_running and not force:
+            self._refuse_running(container)
+        # From here on the next agent would finish what this one may not live to do.
+        self._registry.change(replace(container, takes_volumes=volumes))
         self._registry.set_phase(container.id, Phase.REMOVING)
+        try:
+            if container.state.is_running:
+                await self._lifecycle.stop_for_removal(container)
+            await self.finish(self._registry.find(container.id))
+        except BaseException:
+            if self._registry.get(container.id) is not None:
+                self._registry.set_phase(container.id, Phase.SETTLED)
+            raise
+
+    async def finish(self, container: Container) -> None:
+        """All that follows once nothing of it runs."""
+        await self._execs.settled(container.id)
         await release(self._context, container)
         await in_thread(rootfs.remove_directories, self._context.layout(container.id))
+        if container.takes_volumes:
+            await storage.remove_anonymous(self._context, container)
         self._registry.forget(container)
-        if volumes:
-            await storage.remove_anonymous(self._context, container.mounts)
         self._registry.publish(container, "destroy")
         self._attachments.forget(container.id)
         self._waiters.removed(container.id, ExitResult(container.state.exit_code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +13,12 @@ from wherry import native
 from wherry.containers import storage_limit
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.remap import Users
+from wherry.errors import SystemFailure
 
 # The upper directory is the root of the container and shows the mode that any root directory has.
 ROOT_MODE = 0o755
 PRIVATE_MODE = 0o700
+REMOVAL_ATTEMPTS = 100
 
 
 def make_directories(layout: ContainerLayout) -> None:
@@ -81,13 +84,25 @@ def unmount(layout: ContainerLayout) -> None:
 def remove_directories(layout: ContainerLayout) -> None:
     """Takes the container off the disk; blocks.
 
-    The directory gets another name first, so that one that is there under its own name is always whole.
+    Each directory gets another name first, so that one that is there under its own name is always whole.
     """
     unmount(layout)
-    with contextlib.suppress(native.NativeError):
-        native.remove_tree(layout.run)
     storage_limit.release(layout)
-    doomed = layout.data.with_name(f".removed-{layout.container_id}")
-    if layout.data.exists():
-        layout.data.rename(doomed)
-    native.remove_tree(doomed)
+    for directory in (layout.run, layout.data):
+        doomed = directory.with_name(f".removed-{layout.container_id}")
+        if directory.exists():
+            directory.rename(doomed)
+        _remove_tree(doomed)
+
+
+def _remove_tree(directory: Path) -> None:
+    """Also while monitors that are about to end take their own files away."""
+    for _ in range(REMOVAL_ATTEMPTS):
+        try:
+            native.remove_tree(directory)
+        except native.NativeError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+        if not directory.exists():
+            return
+    raise SystemFailure(f"cannot remove {directory}: somebody goes on filling it")

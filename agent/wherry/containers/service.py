@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from wherry.aio import in_thread
 from wherry.config import Config
 from wherry.containers import (
-    bundles,
     committing,
     create,
     files,
@@ -24,7 +23,6 @@ from wherry.containers import (
     removal,
     runtime_commands,
     statistics,
-    validate,
 )
 from wherry.containers.adopt import Adoption, lost_state
 from wherry.containers.attach import AttachHub, AttachSession, Streams
@@ -33,7 +31,7 @@ from wherry.containers.context import Context
 from wherry.containers.exec_sessions import Execs
 from wherry.containers.files import Change
 from wherry.containers.health import HealthChecks
-from wherry.containers.lifecycle import Lifecycle, endpoint_request, release
+from wherry.containers.lifecycle import Lifecycle, release
 from wherry.containers.log_formats import FORMATS, LogEntry
 from wherry.containers.log_reader import LogQuery, LogSource
 from wherry.containers.log_watch import LogWatch
@@ -42,10 +40,10 @@ from wherry.containers.model import (
     CreateRequest,
     EndpointSettings,
     LogConfig,
-    NetworkingConfig,
     ResourceUpdate,
 )
 from wherry.containers.monitor_client import MonitorState
+from wherry.containers.plugging import Plugging
 from wherry.containers.registry import Registry
 from wherry.containers.removal import Remover
 from wherry.containers.root_view import Views
@@ -56,7 +54,7 @@ from wherry.errors import Conflict, InvalidParameter, NotFound, Unsupported, Whe
 from wherry.events import Events
 from wherry.images.model import ContainerRef, Image
 from wherry.images.service import Images
-from wherry.networks.model import EndpointRequest, Sandbox
+from wherry.networks.model import Sandbox
 from wherry.networks.service import Networks
 from wherry.paths import Paths
 from wherry.state.containers import ContainersTable
@@ -93,14 +91,15 @@ class Containers:
         users = remap.load(config.userns_remap)
         self._context = Context(config, paths, self._registry, images, networks, volumes, users)
         self._views = Views(self._context)
+        self._plugging = Plugging(self._context)
         self._waiters = Waiters()
         self._attachments = AttachHub(self._context)
         self._supervisor = Supervisor(self._context, self._reported, self._ended)
         self._lifecycle = Lifecycle(self._context, self._supervisor, self._attachments.connect_waiting)
-        self._remover = Remover(self._context, self._lifecycle, self._waiters, self._attachments)
+        self.execs = Execs(self._context, self._supervisor)
+        self._remover = Remover(self._context, self._lifecycle, self._waiters, self._attachments, self.execs)
         self._background: set[asyncio.Task[None]] = set()
         self._log_watch = LogWatch()
-        self.execs = Execs(self._context)
         self._health = HealthChecks(self._registry, self.execs)
 
     async def start_up(self) -> None:
@@ -109,7 +108,9 @@ class Containers:
         if self._context.remap is not None:
             await in_thread(remap.probe, self._context.remap, self._context.paths)
             log.info("users of containers are remapped: root is %s", self._context.remap.shown)
-        adoption = Adoption(self._context, self._supervisor, self._waiters, self._lifecycle, self._remover)
+        adoption = Adoption(
+            self._context, self._supervisor, self._waiters, self._lifecycle, self._remover, self._plugging, self.execs
+        )
         await adoption.run()
 
     async def shut_down(self) -> None:
@@ -356,50 +357,11 @@ class Containers:
 
     async def connect(self, network: str, reference: str, wish: EndpointSettings) -> None:
         """Plugs it into one more network, at once if it runs."""
-        container = self._registry.find(reference)
-        async with self._registry.lock(container.id):
-            container = self._registry.find(container.id)
-            found = self._context.networks.find(network)
-            validate.check_endpoint(wish, "EndpointConfig")
-            endpoints = dict(container.networking.endpoints)
-            if found.name in endpoints or found.id in endpoints:
-                raise Conflict(f"endpoint with name {container.name} already exists in network {found.name}")
-            if container.state.is_running:
-                await self._plug(container, endpoint_request(found.id, wish))
-            host_config = container.host_config
-            if not endpoints and host_config.network_mode == "none":
-                # It has left its last network, and its mode with it; this network is where it starts from now on.
-                host_config = replace(host_config, network_mode=found.name)
-            endpoints[found.name] = wish
-            self._registry.change(replace(container, networking=NetworkingConfig(endpoints), host_config=host_config))
-
-    async def _plug(self, container: Container, request: EndpointRequest) -> None:
-        networks = self._context.networks
-        had_server = networks.serves_names(container.id)
-        await networks.connect(request.network, container.id, request)
-        sandbox = networks.sandbox(container.id)
-        if sandbox is not None and not had_server and networks.serves_names(container.id):
-            await in_thread(bundles.update_resolv_conf, self._context, container, sandbox)
+        await self._plugging.connect(network, reference, wish)
 
     async def disconnect(self, network: str, reference: str, *, force: bool = False) -> None:
         """Takes it out of a network, at once if it runs."""
-        container = self._registry.find(reference)
-        async with self._registry.lock(container.id):
-            container = self._registry.find(container.id)
-            found = self._context.networks.find(network)
-            endpoints = {
-                name: wish
-                for name, wish in container.networking.endpoints.items()
-                if name not in (found.name, found.id)
-            }
-            if len(endpoints) == len(container.networking.endpoints):
-                raise Conflict(f"container {container.id} is not connected to network {found.name}")
-            if container.state.is_running:
-                await self._context.networks.disconnect(found.id, container.id, force)
-            host_config = container.host_config
-            if host_config.network_mode in (found.name, found.id):
-                host_config = replace(host_config, network_mode=next(iter(endpoints), "none"))
-            self._registry.change(replace(container, networking=NetworkingConfig(endpoints), host_config=host_config))
+        await self._plugging.disconnect(network, reference, force=force)
 
     def wait(self, reference: str, condition: str) -> asyncio.Future[ExitResult]:
         """Done when the condition holds: ``not-running`` (the default), ``next-exit`` or ``removed``."""
@@ -424,6 +386,7 @@ class Containers:
     async def _ended(self, container: Container, last: MonitorState | None) -> None:
         """Gives back what the run held, then records its end: who waits for that finds everything free."""
         await self._health.forget(container.id)
+        await self.execs.over(container.id)
         if last is None or last.status != "exited":
             await runtime_commands.delete(self._context, container)
             last = lost_state(container)

@@ -18,11 +18,12 @@ from wherry.containers.layout import ContainerLayout
 from wherry.containers.model import Container, ContainerConfig, HostConfig, MountPoint
 from wherry.containers.remap import Users
 from wherry.errors import InvalidParameter, SystemFailure, WherryError
+from wherry.ids import new_id
 from wherry.volumes.model import VolumeSpec
 
 
-async def resolve(context: Context, config: ContainerConfig, host_config: HostConfig) -> tuple[MountPoint, ...]:
-    """Every mount of a new container, its volumes created.
+def asked_for(context: Context, config: ContainerConfig, host_config: HostConfig) -> tuple[MountPoint, ...]:
+    """Every mount of a new container, with the names of its volumes; none is made yet.
 
     What is taken over from other containers gives way to what was asked for, and both stand before the image's volumes.
     """
@@ -30,15 +31,19 @@ async def resolve(context: Context, config: ContainerConfig, host_config: HostCo
     points.update(mount_requests.parse_all(host_config))
     own = mount_requests.image_volumes(config.volumes, host_config.volume_driver, points)
     points.update((point.destination, point) for point in own)
-    await in_thread(_check_sources, tuple(points.values()))
-    created: list[MountPoint] = []
-    try:
-        for point in points.values():
-            created.append(await _with_volume(context, point, host_config))
-    except BaseException:
-        await remove_anonymous(context, created)
-        raise
-    return tuple(created)
+    return tuple(_named(point) for point in points.values())
+
+
+def _named(point: MountPoint) -> MountPoint:
+    return replace(point, name=new_id()) if point.type == "volume" and not point.name else point
+
+
+async def make_volumes(
+    context: Context, points: Iterable[MountPoint], host_config: HostConfig
+) -> tuple[MountPoint, ...]:
+    """The mounts with their volumes made. Their container is on record with them, so nobody can take them away."""
+    await in_thread(_check_sources, points)
+    return tuple([await _with_volume(context, point, host_config) for point in points])
 
 
 def _taken_over(context: Context, host_config: HostConfig) -> dict[str, MountPoint]:
@@ -164,11 +169,11 @@ def _make_source(source: str) -> None:
         ) from error
 
 
-async def remove_anonymous(context: Context, mounts: Iterable[MountPoint]) -> None:
+async def remove_anonymous(context: Context, container: Container) -> None:
     """Removes the volumes that were made for one container alone; one that another has come to use stays."""
-    for point in mounts:
+    for point in container.mounts:
         if point.type == "volume" and point.anonymous:
             try:
-                await context.volumes.remove(point.name, force=True)
+                await context.volumes.remove(point.name, force=True, besides=container.id)
             except WherryError:
                 continue

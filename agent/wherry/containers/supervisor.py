@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ from wherry.errors import Conflict, WherryError
 
 log = logging.getLogger(__name__)
 
+DOUBT_SECONDS = 0.02
+DYING_SECONDS = 0.5
 CLOSE_TIMEOUT = 10.0
 """Longer than a monitor takes to drain its clients (2 s) and delete the container."""
 
@@ -57,11 +60,18 @@ class Supervisor:
     async def adopt(self, container: Container) -> bool:
         """Takes up a monitor that an earlier agent started; False when there is none that lives."""
         socket = self._context.layout(container.id).monitor_socket
+        if container.id in self._watched:
+            return True
         try:
             client = await MonitorClient.connect(socket)
         except (OSError, WherryError):
             return False
-        await self._watch(container, client)
+        try:
+            await self._watch(container, client)
+        except WherryError:  # it went at this very moment
+            self._watched.pop(container.id, None)
+            await client.close()
+            return False
         return True
 
     async def run(self, container: Container) -> None:
@@ -92,6 +102,24 @@ class Supervisor:
         """Whether the container's last report said that it has exited."""
         watched = self._watched.get(container_id)
         return watched is not None and watched.last is not None and watched.last.status == "exited"
+
+    async def is_over(self, container: Container) -> bool:
+        """Whether the run that ``container`` shows has ended, after somebody could not do what needs it.
+
+        The process is dying before it is gone, and gone before its monitor has said so; that word is waited for.
+        """
+        pid = container.state.pid
+        dying = time.monotonic() + DYING_SECONDS
+        deadline = time.monotonic() + CLOSE_TIMEOUT
+        while (current := self._context.registry.get(container.id)) is not None:
+            same = current.state.status in ("running", "paused") and current.state.pid == pid
+            if not same or not self.watches(container.id):
+                return True
+            patience = dying if _is_alive(pid) else deadline
+            if not self.is_ending(container.id) and time.monotonic() > patience:
+                return False
+            await asyncio.sleep(DOUBT_SECONDS)
+        return True
 
     async def abandon(self, container: Container) -> None:
         """Ends the monitor of a container that was created and shall not run."""
@@ -173,3 +201,12 @@ class Supervisor:
             stdin_once=config.stdin_once,
             systemd_cgroup=self._context.config.systemd_cgroups,
         )
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process, and not only its remains (proc(5), stat)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return False
+    return stat.rpartition(b") ")[2][:1] not in (b"Z", b"X")

@@ -20,6 +20,7 @@ class Registry:
         self._networks: dict[str, Network] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._leaving: dict[str, Sandbox] = {}
+        self._hidden: set[str] = set()
         self.generation = 0
 
     def load(self) -> tuple[list[Network], list[Sandbox]]:
@@ -49,6 +50,15 @@ class Registry:
         """Forgets a network."""
         self._table.delete_network(network.id)
         self._networks.pop(network.id, None)
+        self._hidden.discard(network.id)
+
+    def hide(self, network: Network) -> None:
+        """Nobody finds the network, which is being made or removed; its name and its addresses are taken."""
+        self._hidden.add(network.id)
+
+    def show(self, network: Network) -> None:
+        """Takes ``hide`` back."""
+        self._hidden.discard(network.id)
 
     def save_sandbox(self, sandbox: Sandbox, phase: Phase) -> None:
         """Records a sandbox."""
@@ -82,12 +92,11 @@ class Registry:
 
     def find(self, name_or_id: str) -> Network:
         """By full ID, by name, or by the beginning of an ID that only one network has."""
-        if name_or_id in self._networks:
-            return self._networks[name_or_id]
-        named = self.named(name_or_id)
-        if named is not None:
-            return named
-        matches = [network for network in self._networks.values() if name_or_id and network.id.startswith(name_or_id)]
+        found = self._networks.get(name_or_id) or self.named(name_or_id)
+        if found is not None and found.id not in self._hidden:
+            return found
+        shown = [network for network in self._networks.values() if network.id not in self._hidden]
+        matches = [network for network in shown if name_or_id and network.id.startswith(name_or_id)]
         if len(matches) > 1:
             raise InvalidParameter(
                 f"network {name_or_id} is ambiguous ({len(matches)} matches found based on ID prefix)"

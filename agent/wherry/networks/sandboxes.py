@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from wherry.aio import in_thread
 from wherry.errors import Conflict, Forbidden, NotFound, SystemFailure, Unavailable, WherryError
@@ -58,6 +59,8 @@ class Sandboxes:
         self._events = events
         self._names = names
         self._departures: dict[str, asyncio.Task[None]] = {}
+        # Of a container that ends while it is being plugged in or out; a lock lives while somebody holds it or waits.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def attach(self, attachment: Attachment) -> Sandbox:
         """Gives a starting container its network; on failure nothing is left of it."""
@@ -84,6 +87,10 @@ class Sandboxes:
         Another container can have its ports at once. Rules and links follow within some 50 ms: the kernel takes that
         long to be sure that nobody uses them, and whoever stops a container need not wait for it (``settled`` does).
         """
+        async with self._lock(container_id):
+            self._detach(container_id)
+
+    def _detach(self, container_id: str) -> None:
         sandbox = self._registry.sandbox(container_id)
         if sandbox is None:
             return
@@ -112,7 +119,10 @@ class Sandboxes:
 
     async def connect(self, network: Network, container_id: str, request: EndpointRequest) -> Endpoint:
         """Plugs a running container into one more network."""
+        async with self._lock(container_id):
+            return await self._connect(network, container_id, request)
 
+    async def _connect(self, network: Network, container_id: str, request: EndpointRequest) -> Endpoint:
         def reserve() -> tuple[Sandbox, Endpoint, Sandbox]:
             before = self._running(container_id)
             self._check_connect(network, before)
@@ -137,6 +147,10 @@ class Sandboxes:
 
     async def disconnect(self, network: Network, container_id: str, force: bool) -> None:
         """Takes a running container out of a network; ``force`` goes on when its namespace is damaged."""
+        async with self._lock(container_id):
+            await self._disconnect(network, container_id, force)
+
+    async def _disconnect(self, network: Network, container_id: str, force: bool) -> None:
         sandbox = self._registry.sandbox(container_id)
         endpoint = _plugged(sandbox, network)
         if sandbox is None or endpoint is None:
@@ -156,6 +170,12 @@ class Sandboxes:
             log.exception("container %s left network %s by force", sandbox.name, network.name)
             self._registry.save_sandbox(after, Phase.SETTLED)
         self._tell("disconnect", sandbox, endpoint)
+
+    def _lock(self, container_id: str) -> asyncio.Lock:
+        lock = self._locks.get(container_id)
+        if lock is None:
+            lock = self._locks[container_id] = asyncio.Lock()
+        return lock
 
     async def sweep(self, unfinished: Sequence[Sandbox]) -> None:
         """Takes away what a crash cut short, what lost its namespace by a reboot, and namespaces without a record."""

@@ -8,7 +8,7 @@ from ipaddress import IPv4Interface, ip_interface
 
 from wherry.aio import in_thread
 from wherry.config import Config
-from wherry.errors import Forbidden, SystemFailure
+from wherry.errors import Forbidden, NotFound, SystemFailure
 from wherry.events import Events
 from wherry.ids import SHORT_ID_LENGTH, new_id
 from wherry.networks import addresses, creation
@@ -95,6 +95,7 @@ class Networks:
         """A new network, ready for containers."""
         network = creation.settle(spec, self._surroundings(), self._config, self._instance)
         self._registry.save_network(network, Phase.MAKING)
+        self._registry.hide(network)
         try:
             await self._host.ensure(network)
         except BaseException:
@@ -102,6 +103,7 @@ class Networks:
             self._registry.delete_network(network)
             raise
         self._registry.save_network(network, Phase.SETTLED)
+        self._registry.show(network)
         self._tell("create", network)
         return network
 
@@ -130,8 +132,14 @@ class Networks:
                 f"error while removing network: network {network.name} has active endpoints ({', '.join(used)})"
             )
         self._registry.save_network(network, Phase.REMOVING)
-        await self._sandboxes.settled()
-        await self._host.remove(network)
+        self._registry.hide(network)
+        try:
+            await self._sandboxes.settled()
+            await self._host.remove(network)
+        except BaseException:
+            self._registry.save_network(network, Phase.SETTLED)
+            self._registry.show(network)
+            raise
         self._registry.delete_network(network)
         self._tell("destroy", network)
 
@@ -141,7 +149,10 @@ class Networks:
         removed = []
         for network in doomed:
             if not self._in_use(network):
-                await self.remove(network.id)
+                try:
+                    await self.remove(network.id)
+                except (NotFound, Forbidden):
+                    continue  # somebody else has removed it, or begun to use it, meanwhile
                 removed.append(network.name)
         self._events.publish("network", "prune", "", {"reclaimed": "0"})
         return removed

@@ -59,11 +59,8 @@ class ContainersTable:
         )
 
     def update_state(self, container: Container) -> None:
-        """Rewrites only the state; the phase is settled with it."""
-        self._database.execute(
-            "UPDATE containers SET state = ?, phase = ? WHERE id = ?",
-            (encode(container.state), Phase.SETTLED.value, container.id),
-        )
+        """Rewrites only the state."""
+        self._database.execute("UPDATE containers SET state = ? WHERE id = ?", (encode(container.state), container.id))
 
     def set_phase(self, container_id: str, phase: Phase) -> None:
         """Says what is about to be done."""
@@ -75,8 +72,8 @@ class ContainersTable:
 
     @staticmethod
     def _container(record: str, state: str) -> Container:
-        return replace(decode(Container, record), state=decode(ContainerState, state))
+        return replace(decode(Container, record), state=decode(ContainerState, state), removing=False)
 
 
 def _record(container: Container) -> str:
-    return encode(replace(container, state=ContainerState()))
+    return encode(replace(container, state=ContainerState(), removing=False))

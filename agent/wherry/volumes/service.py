@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from wherry.aio import in_thread, in_thread_to_the_end
 from wherry.errors import Conflict, InvalidParameter, NotFound, WherryError
@@ -52,7 +52,8 @@ class Volumes:
         self._table = VolumesTable(database)
         self._events = events
         self._volumes: dict[str, Volume] = {}
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        # A lock lives for as long as somebody holds it or waits for it.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.in_use: Callable[[str], Sequence[str]] = self._table.users
 
     @property
@@ -78,6 +79,12 @@ class Volumes:
         """The driver that made the volume."""
         return self._drivers[volume.driver]
 
+    def _lock(self, name: str) -> asyncio.Lock:
+        lock = self._locks.get(name)
+        if lock is None:
+            lock = self._locks[name] = asyncio.Lock()
+        return lock
+
     def check(self, spec: VolumeSpec) -> None:
         """Whether a volume could be made as asked for; raises what ``create`` would, as far as that can be known."""
         driver = self._drivers.get(spec.driver or LOCAL_DRIVER)
@@ -90,7 +97,7 @@ class Volumes:
     async def create(self, spec: VolumeSpec) -> Volume:
         """A volume of that name: the one that exists when it is the same, else a new one."""
         name = spec.name or new_id()
-        async with self._locks[name]:
+        async with self._lock(name):
             known = self._volumes.get(name)
             return await self._create(name, spec) if known is None else self._same(known, spec)
 
@@ -135,7 +142,7 @@ class Volumes:
 
     async def grow(self, name: str, options: Mapping[str, str]) -> Volume:
         """Makes a volume larger in place, in use or not, to what its options now say."""
-        async with self._locks[name]:
+        async with self._lock(name):
             before = self.find(name)
             driver = self.driver_of(before)
             driver.check_options(options)
@@ -167,18 +174,21 @@ class Volumes:
         """IDs of the containers that refer to the volume or have it mounted."""
         return tuple(dict.fromkeys((*self.in_use(name), *self._table.users(name))))
 
-    async def remove(self, name: str, force: bool = False) -> None:
-        """Removes a volume and its content; one that is in use never, one that is missing only with ``force``."""
-        async with self._locks[name]:
-            await self._remove(name, force)
+    async def remove(self, name: str, force: bool = False, *, besides: str = "") -> None:
+        """Removes a volume and its content; one that is in use never, one that is missing only with ``force``.
 
-    async def _remove(self, name: str, force: bool) -> None:
+        ``besides`` is the ID of a container that goes together with it and stands not in the way.
+        """
+        async with self._lock(name):
+            await self._remove(name, force, besides)
+
+    async def _remove(self, name: str, force: bool, besides: str) -> None:
         volume = self._volumes.get(name)
         if volume is None:
             if force:
                 return
             raise NotFound(f"get {name}: no such volume")
-        users = self.users(name)
+        users = [user for user in self.users(name) if user != besides]
         if users:
             raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
         driver = self.driver_of(volume)
@@ -208,7 +218,7 @@ class Volumes:
 
     async def mount(self, name: str, user_id: str) -> Path:
         """Holds the volume for a container and returns the directory of its content, mounted where it must be."""
-        async with self._locks[name]:
+        async with self._lock(name):
             volume = self.find(name)
             self._table.add_user(name, user_id)
             try:
@@ -221,7 +231,7 @@ class Volumes:
 
     async def unmount(self, name: str, user_id: str) -> None:
         """Gives the volume back; the last user takes its mount away. Harmless for who does not hold it."""
-        async with self._locks[name]:
+        async with self._lock(name):
             volume = self._volumes.get(name)
             if volume is None or user_id not in self._table.users(name):
                 return

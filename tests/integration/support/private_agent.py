@@ -144,6 +144,12 @@ class PrivateAgent:
         return self._agent.pid
 
     @property
+    def holder_pid(self) -> int:
+        """The pid of a process that lives in the agent's namespaces and does nothing."""
+        assert self._holder is not None
+        return self._holder.pid
+
+    @property
     def host(self) -> str:
         """Its address for clients."""
         return f"unix://{self.socket}"

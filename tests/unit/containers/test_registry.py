@@ -82,13 +82,14 @@ def test_malformed_names_are_refused(registry: Registry, name: str) -> None:
 def test_everything_survives_the_table(registry: Registry, database: Database) -> None:
     first = container("a" * 64, "web")
     registry.add(first)
-    registry.change(replace(first, name="renamed"), Phase.STARTING)
+    registry.change(replace(first, name="renamed"))
+    registry.set_phase(first.id, Phase.STARTING)
     again = Registry(ContainersTable(database), Events(database))
     assert again.load() == [(replace(first, name="renamed"), Phase.STARTING)]
     again.change_state(first.id, replace(first.state, status="running", pid=5))
     third = Registry(ContainersTable(database), Events(database))
     [(loaded, phase)] = third.load()
-    assert (loaded.state.pid, loaded.state.exit_code, phase) == (5, 7, Phase.SETTLED)
+    assert (loaded.state.pid, loaded.state.exit_code, phase) == (5, 7, Phase.STARTING)
     third.forget(loaded)
     assert third.free_name("renamed") == "renamed"
     assert not list(ContainersTable(database).all())
