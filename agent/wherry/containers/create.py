@@ -42,6 +42,9 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     """The new container and warnings for whoever asked; nothing stays behind when it fails."""
     validate.check_request(request)
     context.runtime(request.host_config.runtime)
+    devices = device_requests.cdi_names(request.host_config.device_requests)
+    await in_thread(cdi.resolve, devices, context.config.cdi_spec_dirs)
+    # From here to the record nothing is awaited: what is found is still there when the record says that it is needed.
     image = _image(context, request)
     config = merge.with_image_defaults(request.config, image.config)
     health_config.check(config.healthcheck)
@@ -50,7 +53,6 @@ async def create(context: Context, request: CreateRequest) -> tuple[Container, l
     log_options.check(host_config.log_config)
     _check_references(context, host_config)
     remap.check(context.remap, host_config)
-    await in_thread(cdi.resolve, device_requests.cdi_names(host_config.device_requests), context.config.cdi_spec_dirs)
     linked = links.resolve(context.registry, host_config)
     container = Container(
         id=new_id(),

@@ -114,10 +114,10 @@ class Execs:
 
     def check_startable(self, session: ExecSession) -> Container:
         """The container of a session that can be started; ``Conflict`` when it was, or its container does not run."""
-        if session.started:
-            raise Conflict(f"Error: Exec command {session.id} has already run")
         container = self._registry.find(session.container_id)
         _require_running(container)
+        if session.started:
+            raise Conflict(f"Error: Exec command {session.id} has already run")
         return container
 
     async def start(self, exec_id: str, streams: Streams) -> ExecSession:
@@ -172,7 +172,7 @@ class Execs:
         await self.settled(container_id)
         for session in tuple(self._sessions.values()):
             if session.container_id == container_id and not session.started:
-                del self._sessions[session.id]
+                session.started, session.exit_code = True, failures.START_FAILED
 
     async def _refuse_if_over(self, session: ExecSession, container: Container, failure: Exception) -> None:
         """Its container has ended at this moment: whatever went wrong then, that is why."""

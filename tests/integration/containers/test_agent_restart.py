@@ -56,9 +56,11 @@ def test_exit_without_an_agent_is_settled_by_the_next(own_agent: PrivateAgent, o
 def test_removal_of_an_auto_removed_container_survives_the_agents_death(
     own_agent: PrivateAgent, own_busybox: str
 ) -> None:
-    own_agent.docker("run", "--detach", "--name", "gone", "--rm", own_busybox, "sleep", "1.5")
+    script = "while [ ! -e /end ]; do sleep 0.05; done"
+    own_agent.docker("run", "--detach", "--name", "gone", "--rm", own_busybox, "sh", "-c", script)
     own_agent.restart(crash=True)
     assert names(own_agent) == ["gone"]
+    own_agent.docker("exec", "gone", "touch", "/end")
     eventually(lambda: names(own_agent) == [])
 
 
