@@ -88,8 +88,8 @@ def _go_mode(mode: int) -> int:
 
 def register(router: Router) -> None:
     """Adds the routes."""
-    router.add("HEAD", "/containers/{name}/archive", head)
-    router.add("GET", "/containers/{name}/archive", get)
-    router.add("PUT", "/containers/{name}/archive", put)
-    router.add("GET", "/containers/{name}/changes", changes)
-    router.add("GET", "/containers/{name}/export", export)
+    router.add("HEAD", "/containers/{name:path}/archive", head)
+    router.add("GET", "/containers/{name:path}/archive", get)
+    router.add("PUT", "/containers/{name:path}/archive", put)
+    router.add("GET", "/containers/{name:path}/changes", changes)
+    router.add("GET", "/containers/{name:path}/export", export)

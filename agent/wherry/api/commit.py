@@ -22,7 +22,7 @@ async def commit(agent: Agent, request: Request) -> Response:
     """The body is a configuration that counts before the container's; ``changes`` are Dockerfile instructions."""
     query = request.query
     container = agent.containers.find(query.text("container"))
-    body = j.known_only(await request.json(), CONFIG_KEYS, "")
+    body = j.known_only(await request.json(optional=True), CONFIG_KEYS, "")
     given = ContainerConfig(**read_fields(CONFIG_FIELDS, body, ""))
     image = await agent.containers.commit(
         container.id,

@@ -32,6 +32,7 @@ HOST_KEYS = frozenset(field.key for field in HOST_FIELDS)
 UPDATE_KEYS = frozenset(field.key for field in LIMIT_FIELDS) | {"RestartPolicy"}
 
 AUTO_REMOVE_SINCE = (1, 25)  # before, the client removed the container itself
+PIDS_LIMIT_SINCE = (1, 40)  # of an update
 PRIVATE_IPC_SINCE = (1, 40)  # before, others could join a container's IPC namespace by default
 
 EXEC_FIELDS = (
@@ -73,17 +74,26 @@ def parse_host_config(value: Any) -> HostConfig:
     settled = dict(j.known_only(settled, HOST_KEYS, "HostConfig"))
     given = j.read_fields(HOST_FIELDS, settled, "HostConfig")
     host_config = HostConfig(**given)
+    if host_config.pids_limit is not None and host_config.pids_limit <= 0:
+        host_config = replace(host_config, pids_limit=None)
     if not host_config.network_mode:
         host_config = replace(host_config, network_mode="default")
     return host_config
 
 
-def parse_update(body: Mapping[str, Any]) -> ResourceUpdate:
-    """The body of ``POST /containers/{id}/update``: zero and empty mean "leave it", as in Docker."""
+def parse_update(body: Mapping[str, Any], version: tuple[int, int]) -> ResourceUpdate:
+    """The body of ``POST /containers/{id}/update``: zero and empty mean "leave it", as in Docker.
+
+    ``PidsLimit`` is another matter: since 1.40 it counts when it is there, and is no limit when it is not positive.
+    """
     body = j.spelled(body, UPDATE_KEYS)
     changes = {key: value for key, value in body.items() if value not in NEUTRAL_HOST_VALUES.get(key, ())}
     j.known_only(changes, UPDATE_KEYS, "")
-    limits = {name: value for name, value in j.read_fields(LIMIT_FIELDS, changes, "").items() if value not in (0, "")}
+    given = j.read_fields(LIMIT_FIELDS, changes, "")
+    processes = given.pop("pids_limit", None)
+    limits = {name: value for name, value in given.items() if value not in (0, "")}
+    if processes is not None and version >= PIDS_LIMIT_SINCE:
+        limits["pids_limit"] = max(processes, 0)
     policy = None
     if changes.get("RestartPolicy") and not j.is_neutral(changes["RestartPolicy"]):
         policy = RestartPolicy(**j.read_fields(RESTART_FIELDS, changes["RestartPolicy"], "RestartPolicy"))

@@ -104,7 +104,7 @@ async def rename(agent: Agent, request: Request) -> Response:
 
 async def update(agent: Agent, request: Request) -> Response:
     """POST /containers/{id}/update."""
-    change = parse_update(await request.json())
+    change = parse_update(await request.json(), request.version)
     warnings = await agent.containers.update(request.params["name"], change)
     return JsonResponse({"Warnings": list(warnings) or None})
 
@@ -182,11 +182,11 @@ def register(router: Router) -> None:
     router.add("POST", "/containers/create", create)
     router.add("GET", "/containers/json", listing)
     router.add("POST", "/containers/prune", prune)
-    router.add("GET", "/containers/{name}/json", show)
-    router.add("GET", "/containers/{name}/top", top)
-    router.add("GET", "/containers/{name}/logs", container_streams.logs)
-    router.add("POST", "/containers/{name}/attach", container_streams.attach)
-    router.add("GET", "/containers/{name}/attach/ws", container_streams.attach_by_websocket)
+    router.add("GET", "/containers/{name:path}/json", show)
+    router.add("GET", "/containers/{name:path}/top", top)
+    router.add("GET", "/containers/{name:path}/logs", container_streams.logs)
+    router.add("POST", "/containers/{name:path}/attach", container_streams.attach)
+    router.add("GET", "/containers/{name:path}/attach/ws", container_streams.attach_by_websocket)
     verbs = {
         "start": start,
         "stop": stop,
@@ -200,7 +200,7 @@ def register(router: Router) -> None:
         "resize": resize,
     }
     for verb, handler in verbs.items():
-        router.add("POST", f"/containers/{{name}}/{verb}", handler)
+        router.add("POST", f"/containers/{{name:path}}/{verb}", handler)
     router.add("DELETE", "/containers/{name:path}", remove)  # a link is called PARENT/ALIAS
     for method, what in LATER:
         router.add(method, f"/containers/{{name}}/{what}", _later(what))

@@ -45,8 +45,8 @@ class ExecStream:
 
 async def create(agent: Agent, request: Request) -> Response:
     """POST /containers/{id}/exec."""
-    agent.containers.find(request.params["name"])
-    session = agent.containers.execs.create(request.params["name"], parse_exec(await request.json()))
+    wanted = parse_exec(await request.json())
+    session = agent.containers.execs.create(request.params["name"], wanted)
     return JsonResponse({"Id": session.id}, status=201)
 
 
@@ -57,8 +57,8 @@ async def start(agent: Agent, request: Request) -> Response:
     together with the head, where docker-py loses it. A failure is then told as output, and by the exit code.
     """
     execs = agent.containers.execs
-    session = execs.find(request.params["id"])
     body = j.known_only(await request.json(), START_KEYS, "")
+    session = execs.find(request.params["id"])
     wanted = session.request
     if j.flag(body.get("Detach") or False, "Detach"):
         await execs.start(session.id, Streams())
@@ -124,7 +124,7 @@ async def resize(agent: Agent, request: Request) -> Response:
 
 def register(router: Router) -> None:
     """Adds the routes."""
-    router.add("POST", "/containers/{name}/exec", create)
+    router.add("POST", "/containers/{name:path}/exec", create)
     router.add("POST", "/exec/{id}/start", start)
     router.add("GET", "/exec/{id}/json", show)
     router.add("POST", "/exec/{id}/resize", resize)

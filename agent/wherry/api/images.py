@@ -13,6 +13,7 @@ from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, Stre
 from wherry.api.progress_stream import ProgressStream
 from wherry.api.router import Router
 from wherry.errors import InvalidParameter, Unsupported
+from wherry.images import platform as platforms
 from wherry.images import search as search_terms
 from wherry.images.progress import Progress, ProgressEvent, watched
 from wherry.images.reference import join
@@ -97,6 +98,8 @@ async def _pull(agent: Agent, request: Request) -> Response:
     auth = distribution.credentials_of(request, reference)
     platform = platform_text(query.text("platform"))
     proxies = _proxies_of(request)
+    if platform:
+        platforms.parse(platform)  # what is wrong with the request is said before the stream begins
 
     async def work(progress: Progress) -> object:
         if not reference.tag and not reference.digest:

@@ -67,6 +67,7 @@ async def disconnect(agent: Agent, request: Request) -> Response:
 
 def register(router: Router) -> None:
     """Routes of this subject."""
+    router.add("GET", "/networks/", list_networks)
     router.add("GET", "/networks", list_networks)
     router.add("POST", "/networks/create", create)
     router.add("POST", "/networks/prune", prune)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from wherry.api.json_faults import explain
 from wherry.errors import InvalidParameter, WherryError
 
 JSON_BODY_LIMIT = 8 * 1024 * 1024
@@ -132,8 +133,8 @@ class Request:
         body, self.body = self.body, None
         return body
 
-    async def json(self) -> dict[str, Any]:
-        """The body as a JSON object; an absent body is an empty one.
+    async def json(self, *, optional: bool = False) -> dict[str, Any]:
+        """The body as a JSON object; where it is ``optional``, an absent body is an empty one.
 
         Raises InvalidParameter, in Docker's words, for another content type, malformed JSON and what is no object.
         """
@@ -143,22 +144,24 @@ class Request:
             if len(content) > JSON_BODY_LIMIT:
                 raise InvalidParameter(f"request body is larger than {JSON_BODY_LIMIT} bytes")
         kind = self.headers.get("content-type", "")
-        if not content and not kind:
-            return {}
+        if not content and (optional or not kind):
+            return _absent(optional=optional)
         if kind.partition(";")[0].strip().lower() != "application/json":
             raise InvalidParameter(f"unsupported Content-Type header ({kind}): must be 'application/json'")
-        if not content:
-            return {}
-        return _object(bytes(content))
+        return _object(bytes(content)) if content else _absent(optional=optional)
+
+
+def _absent(*, optional: bool) -> dict[str, Any]:
+    if not optional:
+        raise InvalidParameter("invalid JSON: got EOF while reading request body")
+    return {}
 
 
 def _object(content: bytes) -> dict[str, Any]:
     try:
         value = json.loads(content, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        if error.msg == "Extra data":
-            raise InvalidParameter("unexpected content after JSON") from None
-        raise InvalidParameter(f"invalid JSON: {error}") from None
+        raise InvalidParameter(explain(error)) from None
     except (ValueError, RecursionError) as error:
         raise InvalidParameter(f"invalid JSON: {error}") from None
     if value is None:

@@ -156,4 +156,4 @@ def _counts(counts: Sequence[BlockIoCount]) -> list[dict[str, Any]] | None:
 
 def register(router: Router) -> None:
     """Adds the route."""
-    router.add("GET", "/containers/{name}/stats", stats)
+    router.add("GET", "/containers/{name:path}/stats", stats)

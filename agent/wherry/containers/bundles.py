@@ -207,7 +207,11 @@ def _write_own_files(
     resolved += links.hosts_entries(linked)
     own = [address for endpoint in sandbox.endpoints for address in (endpoint.address4, endpoint.address6) if address]
     layout.hostname.write_text(f"{config.hostname}\n", encoding="utf-8")
-    layout.hosts.write_text(host_files.hosts(resolved, own, config.hostname, config.domainname), encoding="utf-8")
+    if host_config.network_mode == "host":
+        hosts = host_files.hosts_of_host(resolved)
+    else:
+        hosts = host_files.hosts(resolved, own, config.hostname, config.domainname)
+    layout.hosts.write_text(hosts, encoding="utf-8")
     content = _resolv_conf(context, container, sandbox, own_server=context.networks.serves_names(container.id))
     layout.resolv_conf.write_text(content, encoding="utf-8")
 

@@ -82,7 +82,9 @@ async def _paused(context: Context, container: Container) -> AsyncIterator[None]
 
 def image_config(request: CommitRequest) -> dict[str, Any]:
     """What was given and changed, over what the container has, in Docker's way of merging."""
-    above = apply_changes({key: request.given[key] for key in IMAGE_KEYS if request.given.get(key)}, request.changes)
+    given = {key: request.given[key] for key in IMAGE_KEYS if request.given.get(key)}
+    given.setdefault("Env", request.own.get("Env") or [])  # instructions may name its variables
+    above = apply_changes(given, request.changes)
     below = {key: request.own[key] for key in IMAGE_KEYS if request.own.get(key)}
     if above.get("Entrypoint"):
         below.pop("Cmd", None)

@@ -170,6 +170,8 @@ def _status(root: int, path: str, container: Container, *, follow: bool = False)
     try:
         found = _lstat(root, path, follow=follow or path.endswith(("/", "/.")))
     except OSError as error:
+        if error.errno == errno.ENOTDIR and path.endswith(("/", "/.")):
+            raise InvalidParameter(f"{path} in container {container.name}: not a directory") from error
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
             raise NotFound(f"Could not find the file {path} in container {container.name}") from error
         raise

@@ -17,6 +17,7 @@ ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
+HOSTS = Path("/etc/hosts")
 RESOLV_CONF = Path("/etc/resolv.conf")
 RESOLVED_UPSTREAM = Path("/run/systemd/resolve/resolv.conf")
 """Where systemd-resolved lists the servers behind its own 127.0.0.53."""
@@ -34,6 +35,17 @@ def split_extra_host(text: str, field: str) -> tuple[str, str]:
         except ValueError:
             raise InvalidParameter(f'invalid IP address in add-host: "{address}"', field=field) from None
     return name, address.strip("[]")
+
+
+def hosts_of_host(extra: Sequence[tuple[str, str]]) -> str:
+    """The host's own file, for a container in the host's network, and the extra hosts."""
+    try:
+        content = HOSTS.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        content = LOCAL_HOSTS
+    if content and not content.endswith("\n"):
+        content += "\n"
+    return content + "".join(f"{address}\t{name}\n" for name, address in extra)
 
 
 def hosts(extra: Sequence[tuple[str, str]], own: Sequence[str], hostname: str, domainname: str) -> str:

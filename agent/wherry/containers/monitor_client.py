@@ -193,10 +193,15 @@ class MonitorClient:
         return cls(reader, writer)
 
     async def attach(self, *, stdin: bool, stdout: bool, stderr: bool) -> None:
-        """From the return on, every byte that the container writes to the chosen streams reaches ``output``."""
+        """From the return on, every byte that the container writes to the chosen streams reaches ``output``.
+
+        Until the end of this run of it: with a restart, which the state tells in its place behind the output, a client
+        has seen it all, as in Docker.
+        """
         self._attached = asyncio.get_running_loop().create_future()
         await self._send(Frame.ATTACH, bytes([stdin | stdout << 1 | stderr << 2]))
         await self._attached
+        await self._send(Frame.SUBSCRIBE)
 
     async def output(self) -> AsyncIterator[tuple[int, bytes]]:
         """Stream number (1 stdout, 2 stderr, FAULT) and bytes, until the container ends.
@@ -296,7 +301,7 @@ class MonitorClient:
         elif kind == Frame.CUT:
             await self._output.put((FAULT, payload))
         elif kind == Frame.STATE:
-            self._take_state(payload)
+            await self._take_state(payload)
         elif kind == Frame.ATTACHED and self._attached is not None:
             _settle(self._attached, payload)
         elif kind == Frame.OK:
@@ -306,13 +311,15 @@ class MonitorClient:
             waiting, self._starting = self._starting, None
             _fail(waiting if waiting is not None else self._replies.get_nowait(), failure)
 
-    def _take_state(self, payload: bytes) -> None:
+    async def _take_state(self, payload: bytes) -> None:
         state = MonitorState.parse(payload)
         if self._states is not None:
             self._states.put_nowait(state)
         if self._starting is not None and state.status != "created":
             _settle(self._starting, payload)
             self._starting = None
+        if self._attached is not None and state.status == "restarting":
+            await self._output.put(None)
 
     async def _end(self) -> None:
         self._ended = True

@@ -48,10 +48,16 @@ class Registry:
         return self._containers.get(container_id)
 
     def find(self, reference: str) -> Container:
-        """By full id, name or unambiguous id prefix; ``NotFound`` and ``InvalidParameter`` in Docker's words."""
-        exact = self._containers.get(reference) or self._containers.get(self._ids.get(reference.removeprefix("/"), ""))
+        """By full id, name, ``PARENT/ALIAS`` of a link, or unambiguous id prefix.
+
+        ``NotFound`` and ``InvalidParameter`` in Docker's words.
+        """
+        name = reference.removeprefix("/")
+        exact = self._containers.get(reference) or self._containers.get(self._ids.get(name, ""))
         if exact is not None:
             return exact
+        if "/" in name and (linked := self._linked(name)) is not None:
+            return linked
         if _HEXADECIMAL.fullmatch(reference):
             matches = [container_id for container_id in self._containers if container_id.startswith(reference)]
             if len(matches) > 1:
@@ -59,6 +65,12 @@ class Registry:
             if matches:
                 return self._containers[matches[0]]
         raise NotFound(f"No such container: {reference}")
+
+    def _linked(self, name: str) -> Container | None:
+        parent, _, alias = name.partition("/")
+        above = self._containers.get(self._ids.get(parent, ""))
+        found = (self.get(link.container_id) for link in (above.links if above else ()) if link.alias == alias)
+        return next(found, None)
 
     def lock(self, container_id: str) -> asyncio.Lock:
         """Held by whoever changes this container."""

@@ -17,7 +17,7 @@ from wherry.containers.copy_up import fill
 from wherry.containers.layout import ContainerLayout
 from wherry.containers.model import Container, ContainerConfig, HostConfig, MountPoint
 from wherry.containers.remap import Users
-from wherry.errors import InvalidParameter, SystemFailure, WherryError
+from wherry.errors import InvalidParameter, NotFound, SystemFailure, WherryError
 from wherry.ids import new_id
 from wherry.volumes.model import VolumeSpec
 
@@ -50,7 +50,11 @@ def _taken_over(context: Context, host_config: HostConfig) -> dict[str, MountPoi
     points: dict[str, MountPoint] = {}
     for text in host_config.volumes_from:
         reference, writable = mount_requests.parse_volumes_from(text)
-        for point in context.registry.find(reference).mounts:
+        try:
+            other = context.registry.find(reference)
+        except NotFound as error:  # as in Docker, it is the request that is wrong
+            raise InvalidParameter(str(error)) from None
+        for point in other.mounts:
             if point.type != "tmpfs":
                 access = point.rw if writable is None else point.rw and writable
                 points[point.destination] = replace(point, rw=access, anonymous=False, copy_up=False)

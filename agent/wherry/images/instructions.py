@@ -8,17 +8,22 @@ from __future__ import annotations
 import json
 import posixpath
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wherry.errors import InvalidParameter
 
 ConfigBody = dict[str, Any]
+Variables = Mapping[str, str]
 
 DEFAULT_SHELL = ("/bin/sh", "-c")
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PORT = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?(?:/(tcp|udp|sctp))?", re.IGNORECASE)
 _WORD = re.compile(r"""((?:[^\s"'\\]|\\.|"(?:[^"\\]|\\.)*"|'[^']*')+)(?:\s+|$)""", re.DOTALL)
+_VARIABLE = r"\$(?:(?P<name>\w+)|\{(?P<braced>\w+)(?::(?P<rule>[-+])(?P<other>[^}]*))?\})"
+_IN_TEXT = re.compile(rf"\\(?P<escaped>\$)|{_VARIABLE}")
+_IN_QUOTES = re.compile(rf"""\\(?P<escaped>["\\$])|{_VARIABLE}""")
+_IN_WORD = re.compile(rf""""(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>[^']*)'|\\(?P<escaped>.)|{_VARIABLE}""", re.DOTALL)
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+")
 _NANOSECONDS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9}
 
@@ -77,29 +82,33 @@ def _entrypoint(config: ConfigBody, text: str) -> None:
 
 
 def _env(config: ConfigBody, text: str) -> None:
-    variables = dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
-    variables.update(_pairs(text))
+    variables = _variables(config)
+    variables.update(_pairs(text, variables))
     config["Env"] = [f"{name}={value}" for name, value in variables.items()]
 
 
+def _variables(config: ConfigBody) -> dict[str, str]:
+    return dict(entry.partition("=")[::2] for entry in config.get("Env") or [])
+
+
 def _label(config: ConfigBody, text: str) -> None:
-    config["Labels"] = {**(config.get("Labels") or {}), **dict(_pairs(text))}
+    config["Labels"] = {**(config.get("Labels") or {}), **dict(_pairs(text, _variables(config)))}
 
 
-def _pairs(text: str) -> list[tuple[str, str]]:
+def _pairs(text: str, variables: Variables) -> list[tuple[str, str]]:
     """``name=value …`` with quotes, or the old form ``name the rest is the value``."""
     words = _words(_argument(text))
     if "=" not in words[0]:
         name, _, value = text.partition(" ")
         if not value.strip():
             raise InvalidParameter("must be written name=value")
-        return [(name, value.strip())]
+        return [(name, _plain(value.strip(), variables))]
     found = []
     for word in words:
         name, equals, value = word.partition("=")
-        if not equals or not _unquote(name):
+        if not equals or not _plain(name, variables):
             raise InvalidParameter(f'"{word}" must be written name=value')
-        found.append((_unquote(name), _unquote(value)))
+        found.append((_plain(name, variables), _plain(value, variables)))
     return found
 
 
@@ -114,19 +123,35 @@ def _words(text: str) -> list[str]:
     return words
 
 
-def _unquote(word: str) -> str:
-    def plain(match: re.Match[str]) -> str:
-        double, single, escaped = match.groups()
-        if double is not None:
-            return re.sub(r'\\(["\\$])', r"\1", double)
-        return single if single is not None else escaped
+def _plain(word: str, variables: Variables) -> str:
+    """Without its quotes, with the values of variables where they are named."""
 
-    return re.sub(r""""((?:[^"\\]|\\.)*)"|'([^']*)'|\\(.)""", plain, word, flags=re.DOTALL)
+    def plain(match: re.Match[str]) -> str:
+        if (double := match["double"]) is not None:
+            return _IN_QUOTES.sub(lambda inner: _value(inner, variables), double)
+        return match["single"] if match["single"] is not None else _value(match, variables)
+
+    return _IN_WORD.sub(plain, word)
+
+
+def _expanded(text: str, config: ConfigBody) -> str:
+    """An argument that is no list of quoted words."""
+    variables = _variables(config)
+    return _IN_TEXT.sub(lambda match: _value(match, variables), _argument(text))
+
+
+def _value(match: re.Match[str], variables: Variables) -> str:
+    """``$NAME``, ``${NAME}``, ``${NAME:-when empty}``, ``${NAME:+when not}``, or an escaped character."""
+    if match["escaped"] is not None:
+        return match["escaped"]
+    found = variables.get(match["name"] or match["braced"], "")
+    other: str = match["other"] or ""
+    return {"-": found or other, "+": other if found else ""}.get(match["rule"], found)
 
 
 def _expose(config: ConfigBody, text: str) -> None:
     ports = dict(config.get("ExposedPorts") or {})
-    for word in _argument(text).split():
+    for word in _expanded(text, config).split():
         match = _PORT.fullmatch(word)
         first = int(match.group(1)) if match else 0
         last = int(match.group(2) or first) if match else 0
@@ -138,19 +163,21 @@ def _expose(config: ConfigBody, text: str) -> None:
 
 
 def _user(config: ConfigBody, text: str) -> None:
-    config["User"] = _argument(text)
+    config["User"] = _expanded(text, config)
 
 
 def _volume(config: ConfigBody, text: str) -> None:
     found = _exec_form(text)
-    paths = found if found is not None else _argument(text).split()
+    paths = found if found is not None else _expanded(text, config).split()
     if not all(path.strip() for path in paths):
         raise InvalidParameter("VOLUME specified can not be an empty string")
     config["Volumes"] = {**(config.get("Volumes") or {}), **{path: {} for path in paths}}
 
 
 def _workdir(config: ConfigBody, text: str) -> None:
-    config["WorkingDir"] = posixpath.normpath(posixpath.join("/", config.get("WorkingDir") or "/", _argument(text)))
+    config["WorkingDir"] = posixpath.normpath(
+        posixpath.join("/", config.get("WorkingDir") or "/", _expanded(text, config))
+    )
 
 
 def _onbuild(config: ConfigBody, text: str) -> None:
@@ -161,9 +188,10 @@ def _onbuild(config: ConfigBody, text: str) -> None:
 
 
 def _stopsignal(config: ConfigBody, text: str) -> None:
-    if not re.fullmatch(r"(?:SIG)?[A-Z0-9+-]+|\d{1,2}", _argument(text), re.IGNORECASE):
-        raise InvalidParameter(f"invalid signal: {text}")
-    config["StopSignal"] = text
+    signal = _expanded(text, config)
+    if not re.fullmatch(r"(?:SIG)?[A-Z0-9+-]+|\d{1,2}", signal, re.IGNORECASE):
+        raise InvalidParameter(f"invalid signal: {signal}")
+    config["StopSignal"] = signal
 
 
 def _shell(config: ConfigBody, text: str) -> None:

@@ -23,6 +23,10 @@ _ARCHITECTURES = {
     "i386": ("386", ""),
     "i686": ("386", ""),
 }
+_SYSTEMS = frozenset({"linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "plan9"})
+_KNOWN = frozenset({"amd64", "arm64", "arm", "386", "ppc64", "ppc64le", "riscv64", "s390x", "loong64"}) | frozenset(
+    {"mips", "mipsle", "mips64", "mips64le", "wasm"}
+)
 # What stands for "no variant" in each architecture: arm64 is v8 unless it says otherwise.
 _USUAL_VARIANT = {"arm64": "v8", "arm": "v7", "amd64": "v1"}
 
@@ -47,9 +51,20 @@ def parse(text: str) -> Platform:
             "invalid platform", field="platform", value=text, allowed="it is spelled os/architecture[/variant]"
         )
     if len(parts) == 1:
-        own = host()
-        return Platform(parts[0], own.architecture, own.variant) if parts[0] == own.os else normalise("linux", parts[0])
+        return _from_one_word(parts[0])
     return normalise(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
+
+
+def _from_one_word(word: str) -> Platform:
+    own = host()
+    if word in _SYSTEMS:
+        return Platform(word, own.architecture, own.variant)
+    platform = normalise("linux", word)
+    if platform.architecture not in _KNOWN:
+        raise InvalidParameter(
+            f'"{word}": unknown operating system or architecture: invalid argument', field="platform", value=word
+        )
+    return platform
 
 
 def normalise(system: str, architecture: str, variant: str = "") -> Platform:

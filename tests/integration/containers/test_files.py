@@ -124,7 +124,7 @@ def test_ownership_can_be_that_of_the_containers_user(agent: PrivateAgent, busyb
         ("GET", "/nowhere", 404, "Could not find the file /nowhere in container"),
         ("HEAD", "/nowhere", 404, ""),
         ("GET", "", 400, "path"),
-        ("GET", "/bin/busybox/", 404, "Could not find the file"),
+        ("GET", "/bin/busybox/", 400, "not a directory"),
         ("PUT", "/nowhere", 404, "Could not find the file"),
         ("PUT", "/bin/busybox", 400, "extraction point is not a directory"),
     ],

@@ -119,6 +119,12 @@ def test_input_of_one_attached_client_reaches_the_process(
     assert agent.out("wait", name) == "5"
 
 
+def test_attach_ends_with_the_run_though_a_restart_follows(agent: PrivateAgent, busybox: str, name: str) -> None:
+    options = ("--interactive", "--restart", "always", "--name", name)
+    done = agent.docker("run", *options, busybox, "sh", input=b"echo first; exit 11", check=False, timeout=30)
+    assert (done.returncode, done.stdout) == (11, b"first\n")
+
+
 def test_a_client_that_reads_nothing_does_not_hold_the_container(agent: PrivateAgent, busybox: str, name: str) -> None:
     agent.docker("create", "--name", name, busybox, "sh", "-c", "head -c 3000000 /dev/zero; exit 6")
     stuck = socket.socket(socket.AF_UNIX)

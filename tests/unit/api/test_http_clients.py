@@ -25,7 +25,7 @@ class Slow:
         self.outcome: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def __call__(self, _agent: Any, request: Request) -> JsonResponse:
-        await request.json()
+        await request.json(optional=True)
         self.entered.set()
         try:
             await self.gate.wait()
@@ -133,7 +133,7 @@ async def test_upload_that_breaks_off_is_not_taken_for_whole(harness: Any) -> No
 
 
 async def shout(_agent: Any, request: Request) -> UpgradeResponse:
-    await request.json()
+    await request.json(optional=True)
 
     async def handler(stream: Stream) -> None:
         while data := await stream.read():

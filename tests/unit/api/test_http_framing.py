@@ -22,7 +22,7 @@ async def echo(_agent: Any, request: Request) -> RawResponse:
 
 
 async def parsed(_agent: Any, request: Request) -> JsonResponse:
-    return JsonResponse({"got": await request.json(), "version": list(request.version)})
+    return JsonResponse({"got": await request.json(optional=True), "version": list(request.version)})
 
 
 async def test_one_connection_serves_several_requests(harness: Any) -> None:

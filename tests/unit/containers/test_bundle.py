@@ -151,8 +151,8 @@ def test_limits_are_written_in_the_kernels_units() -> None:
     resources = build(memory=64 << 20, nano_cpus=500_000_000)["linux"]["resources"]
     assert resources["memory"] == {"limit": 64 << 20, "swap": 128 << 20}
     assert resources["cpu"] == {"period": 100_000, "quota": 50_000}
-    assert "pids" not in build(pids_limit=0)["linux"]["resources"]
-    assert build(pids_limit=-1)["linux"]["resources"]["pids"] == {"limit": -1}
+    assert "pids" not in build(pids_limit=None)["linux"]["resources"]
+    assert build(pids_limit=0)["linux"]["resources"]["pids"] == {"limit": -1}  # an update took the limit away
 
 
 def test_network_sysctls_are_left_to_the_network() -> None:

@@ -103,11 +103,11 @@ def test_no_two_keys_share_a_field() -> None:
 
 
 def test_update_leaves_alone_what_is_zero() -> None:
-    change = parse_update({"Memory": 0, "CpuShares": 512, "RestartPolicy": {"Name": ""}, "CpusetCpus": ""})
+    change = parse_update({"Memory": 0, "CpuShares": 512, "RestartPolicy": {"Name": ""}, "CpusetCpus": ""}, LATEST)
     assert dict(change.limits) == {"cpu_shares": 512}
     assert change.restart_policy is None
     with pytest.raises(InvalidParameter, match="Image"):
-        parse_update({"Image": "other"})
+        parse_update({"Image": "other"}, LATEST)
 
 
 def test_exec_needs_a_command() -> None:

@@ -45,6 +45,22 @@ def test_instruction(line: str, key: str | None, expected: Any) -> None:
         assert apply_changes({}, [line])[key] == expected
 
 
+@pytest.mark.parametrize(
+    ("line", "key", "expected"),
+    [
+        ("ENV P=/bin:$HOME Q='$HOME' R=\"${HOME}/x\" S=\\$HOME", "Env",
+         ["HOME=/root", "P=/bin:/root", "Q=$HOME", "R=/root/x", "S=$HOME"]),
+        ("ENV D=${NONE:-a} E=${HOME:+b} F=${NONE:+c}G", "Env", ["HOME=/root", "D=a", "E=b", "F=G"]),
+        ("ENV HOME=$HOME/x", "Env", ["HOME=/root/x"]),
+        ("LABEL at=$HOME", "Labels", {"at": "/root"}),
+        ("WORKDIR $HOME/below", "WorkingDir", "/root/below"),
+        ("CMD $HOME", "Cmd", ["/bin/sh", "-c", "$HOME"]),
+    ],
+)  # fmt: skip
+def test_instructions_name_variables(line: str, key: str, expected: Any) -> None:
+    assert apply_changes({"Env": ["HOME=/root"]}, [line])[key] == expected
+
+
 def test_later_instructions_see_earlier_ones() -> None:
     made = apply_changes({"Env": ["A=1"]}, ["ENV A=2", 'SHELL ["/bin/ash", "-c"]', "CMD x", "WORKDIR /a", "WORKDIR b"])
     assert made["Env"] == ["A=2"]

@@ -13,6 +13,7 @@ from wherry.errors import InvalidParameter, SystemFailure
 
 SMALLEST_MEMORY = 6 * 1024 * 1024
 DEFAULT_CPU_PERIOD = 100_000
+UNLIMITED = -1
 NANO = 1_000_000_000
 CPU_PERIODS = (1000, 1_000_000)
 BLOCK_WEIGHTS = (10, 1000)
@@ -26,8 +27,8 @@ def build_resources(host_config: HostConfig, *, swap_accounting: bool) -> dict[s
         "blockIO": _block_section(host_config),
     }
     resources = {name: section for name, section in sections.items() if section}
-    if host_config.pids_limit is not None and host_config.pids_limit != 0:
-        resources["pids"] = {"limit": host_config.pids_limit}
+    if host_config.pids_limit is not None:
+        resources["pids"] = {"limit": host_config.pids_limit or UNLIMITED}
     return resources
 
 
