@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wherry.images.model import HistoryRow, Image, RemoteImage, Removal, Untagged
+from wherry.images.model import HistoryRow, Image, PruneResult, RemoteImage, Removal, Untagged
 from wherry.images.moments import seconds_of
 from wherry.images.platform import Platform
 from wherry.images.progress import ProgressEvent
@@ -115,6 +115,12 @@ def history_row(row: HistoryRow) -> dict[str, Any]:
         "Size": row.size,
         "Comment": row.comment,
     }
+
+
+def prune(result: PruneResult) -> dict[str, Any]:
+    """What a prune removed, or would remove."""
+    removed = [removal(item) for item in result.removed]
+    return {"ImagesDeleted": removed or None, "SpaceReclaimed": result.reclaimed}
 
 
 def search_result(found: Found) -> dict[str, Any]:

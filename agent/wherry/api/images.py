@@ -33,6 +33,7 @@ def register(router: Router) -> None:
     router.add("POST", "/images/create", create)
     router.add("POST", "/images/load", load)
     router.add("POST", "/images/prune", prune)
+    router.add("GET", "/wherry/v1/images/unused", unused)
     router.add("GET", "/images/search", search)
     router.add("GET", "/images/get", save_many)
     router.add("GET", "/images/{name:path}/get", save_one)
@@ -225,9 +226,12 @@ async def remove(agent: Agent, request: Request) -> Response:
 
 async def prune(agent: Agent, request: Request) -> Response:
     """POST /images/prune"""
-    result = await agent.images.prune(request.query.filters())
-    removed = [render.removal(item) for item in result.removed]
-    return JsonResponse({"ImagesDeleted": removed or None, "SpaceReclaimed": result.reclaimed})
+    return JsonResponse(render.prune(await agent.images.prune(request.query.filters())))
+
+
+async def unused(agent: Agent, request: Request) -> Response:
+    """GET /wherry/v1/images/unused: what a prune with the same filters would remove."""
+    return JsonResponse(render.prune(agent.images.unused(request.query.filters())))
 
 
 async def search(agent: Agent, request: Request) -> Response:

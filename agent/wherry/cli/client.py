@@ -7,7 +7,7 @@ import json
 import os
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -58,6 +58,25 @@ class Client:
             message = document.get("message") if isinstance(document, dict) else None
             raise ApiError(response.status, str(message or response.reason))
         return document
+
+    def stream(self, method: str, path: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+        """One request whose answer is a stream of JSON lines, as they come. Errors: as ``request``."""
+        connection = self._connection()
+        try:
+            connection.request(method, f"{path}?{urlencode(query)}")
+            response = connection.getresponse()
+            if response.status >= 400:
+                document = _document(response.read())
+                message = document.get("message") if isinstance(document, dict) else None
+                raise ApiError(response.status, str(message or response.reason))
+            for line in response:
+                document = _document(line)
+                if isinstance(document, dict):
+                    yield document
+        except (OSError, http.client.HTTPException) as error:
+            raise self._down(error) from error
+        finally:
+            connection.close()
 
     def _connection(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.host)

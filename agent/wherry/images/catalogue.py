@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
 from wherry.errors import InvalidParameter, NotFound, WherryError
@@ -188,18 +188,24 @@ class Catalogue:
             [Reference(*_split(row.repository), digest=row.digest) for row in digests],
         )
 
-    def held_blobs(self) -> set[str]:
-        """Digests of all blobs that an image needs, including those of images that are damaged."""
+    def held_blobs(self, without: Set[str] = frozenset()) -> set[str]:
+        """Digests of all blobs that an image needs, including those of images that are damaged.
+
+        The images of the IDs in ``without`` do not count.
+        """
         held: set[str] = set()
         for row in self._rows.values():
+            if row.id in without:
+                continue
             held |= {row.id, row.manifest_digest}
             if image := self._images.get(row.id):
                 held.update(layer.digest for layer in image.layers)
         return held
 
-    def held_layers(self) -> set[str]:
-        """Chain IDs of all layers that an image needs."""
-        return {chain_id for image in self._images.values() for chain_id in image.chain_ids}
+    def held_layers(self, without: Set[str] = frozenset()) -> set[str]:
+        """Chain IDs of all layers that an image needs. The images of the IDs in ``without`` do not count."""
+        kept = (image for image in self._images.values() if image.id not in without)
+        return {chain_id for image in kept for chain_id in image.chain_ids}
 
     def write_index(self) -> None:
         """Writes the layout's index: each tag with its manifest, and untagged manifests without a name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Set
 
 from wherry.images.catalogue import Catalogue
 from wherry.images.layers import LayerStore
@@ -29,6 +30,16 @@ class Collector:
         async with self._turn:
             removed, freed = await self._collect_layers()
             return removed, freed + self._collect_blobs()
+
+    def preview(self, without: Set[str]) -> tuple[list[str], int]:
+        """What ``collect`` would remove and give back if there were not the images of these IDs."""
+        if self._leases.frozen:
+            return [], 0
+        held_layers, held_blobs = self._catalogue.held_layers(without), self._catalogue.held_blobs(without)
+        layers = [one for one in self._layers.known() if one not in held_layers and not self._leases.holds(one)]
+        blobs = [one for one in self._store.digests() if one not in held_blobs and not self._leases.holds(one)]
+        freed = sum(self._layers.size(one) for one in layers) + sum(self._store.size(one) for one in blobs)
+        return layers, freed
 
     async def _collect_layers(self) -> tuple[list[str], int]:
         removed, freed = [], 0

@@ -550,16 +550,25 @@ class Images:
 
     async def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
         """Removes images that no container uses: the untagged ones, or with ``dangling=false`` all."""
-        test = listing.prune_test(filters or {})
         removed: list[Removal] = []
-        for image in self._catalogue.all():
-            if test(image) and not self.in_use(image.id):
-                removed += self._remover.remove(image.id, force=True).removals
+        for image in self._unused(filters):
+            removed += self._remover.remove(image.id, force=True).removals
         layers, freed = await self._collector.collect()
         removed += [Deleted(chain_id) for chain_id in layers]
         if removed:
             self._events.publish("image", "prune", "", {"reclaimed": str(freed)})
         return PruneResult(tuple(removed), freed)
+
+    def unused(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
+        """What ``prune`` would remove now, and how many bytes that would give back; nothing is."""
+        chosen = self._unused(filters)
+        removed = [item for image in chosen for item in self._remover.decide(image.id, force=True).removals]
+        layers, freed = self._collector.preview({image.id for image in chosen})
+        return PruneResult((*removed, *(Deleted(chain_id) for chain_id in layers)), freed)
+
+    def _unused(self, filters: Mapping[str, Sequence[str]] | None) -> Sequence[Image]:
+        test = listing.prune_test(filters or {})
+        return [image for image in self._catalogue.all() if test(image) and not self.in_use(image.id)]
 
     def _note_settling(self) -> None:
         """Lets new layers reach the disk without anybody waiting for it."""
