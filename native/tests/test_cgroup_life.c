@@ -182,7 +182,7 @@ static void a_group_in_use_is_not_taken_over(void)
 
     CHECK_OK(create("c", NULL, &cg, &err), err);
     pid = sleepers(&cg);
-    CHECK_FAILS(create("c", NULL, &second, &err), err, "is in use by process");
+    CHECK_FAILS(create("c", NULL, &second, &err), err, "cgroup is not empty: process");
     CHECK(population(&cg) == 2);
     CHECK_OK(wherry_cgroup_kill(&cg, SIGKILL, &err), err);
     waitpid(pid, NULL, 0);

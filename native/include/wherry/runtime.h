@@ -25,6 +25,7 @@ struct wherry_launch_options {
     bool ignore_paused;         /* exec: in a paused container too, where the process waits for resume */
     unsigned preserved_fds;     /* descriptors 3 to 3+n-1 are handed on */
     unsigned listen_fds;        /* create, run: how many of them, from 3 on, are sockets of sd_listen_fds(3) */
+    bool notify;                /* create, run: the process gets a NOTIFY_SOCKET; see notify.h */
     bool systemd;               /* create, run: the container is a scope of systemd */
     bool keep_keyring;          /* do not give the process a session keyring of its own */
 };
@@ -34,7 +35,8 @@ struct wherry_launch_options {
 
 struct wherry_launch_result {
     pid_t pid;
-    bool terminal; /* one has been sent */
+    bool terminal;     /* one has been sent */
+    int notify_socket; /* run: where the process says that it is ready, the caller's to close; 0: none */
     char warning[WHERRY_WARNING_MAX];
 };
 

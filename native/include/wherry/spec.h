@@ -217,6 +217,14 @@ int wherry_spec_load(const char *bundle, const char *config, struct wherry_spec 
  * of it: checked as JSON only, with linux.seccomp perhaps as its text. NULL with `err` set on failure. */
 struct json_object *wherry_spec_kept(int directory, struct wherry_error *err);
 
+/* One more mount, after all others: a bind of `source`, read-only and without devices, set-user-ID and programs. */
+int wherry_spec_add_bind(struct wherry_spec *spec, const char *source, const char *destination,
+                         struct wherry_error *err);
+
+/* One more environment variable, "NAME=VALUE", which counts before one of that name that is there. */
+int wherry_process_add_variable(struct wherry_process *process, struct wherry_arena *arena, const char *variable,
+                                struct wherry_error *err);
+
 /* Reads a document that is already parsed; takes the reference over, on failure too. */
 int wherry_spec_parse(struct json_object *document, const char *bundle, struct wherry_spec *spec,
                       struct wherry_error *err);

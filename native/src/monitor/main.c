@@ -109,6 +109,8 @@ static int serve(int argc, char **argv)
     ret = detach();
     if (ret <= 0)
         return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    /* What waits there waits for the agent, not for its containers, as the runtime would take it. */
+    unsetenv("NOTIFY_SOCKET");
     ret = prepare(monitor, &error);
     answer(monitor, ret, &error);
     if (ret == 0)

@@ -1,6 +1,7 @@
 /* Freezing and thawing: freezer.state on v1, cgroup.freeze on v2. */
 #include "runtime/cgroup_file.h"
 #include "runtime/cgroup_layout.h"
+#include "runtime/cgroup_make.h"
 #include "wherry/cgroup.h"
 
 #include <errno.h>
@@ -47,6 +48,23 @@ static int wait_frozen(const struct wherry_cgroup_directory *directory, struct w
     }
     (void)request(directory, false);
     return wherry_error_set(err, ETIMEDOUT, "freeze %s: not all processes stopped", directory->path);
+}
+
+int cgroup_refuse_frozen(struct wherry_cgroup *cg, struct wherry_error *err)
+{
+    struct wherry_cgroup_directory *directory = cgroup_directory_of(cg, CGROUP_FREEZER);
+    int result;
+
+    if (directory == NULL)
+        return 0;
+    result = cgroup_directory_open(directory, err);
+    if (result < 0)
+        return result;
+    result = is_frozen(directory);
+    if (result <= 0)
+        return result < 0 ? wherry_error_set(err, -result, "read the freezer of %s", directory->path) : 0;
+    return wherry_error_set(err, EBUSY, "linux.cgroupsPath: %s: container's cgroup unexpectedly frozen",
+                            directory->path);
 }
 
 int wherry_cgroup_freeze(struct wherry_cgroup *cg, bool frozen, struct wherry_error *err)

@@ -43,7 +43,7 @@ static int take_over(struct wherry_cgroup_directory *directory, struct wherry_er
     if (result < 0)
         return wherry_error_set(err, -result, "read %s/cgroup.procs", directory->path);
     if (result > 0)
-        return wherry_error_set(err, EBUSY, "linux.cgroupsPath: %s is in use by process %.*s", directory->path,
+        return wherry_error_set(err, EBUSY, "linux.cgroupsPath: %s: container's cgroup is not empty: process %.*s", directory->path,
                                 (int)strcspn(text, "\n"), text);
     return 0;
 }
@@ -146,7 +146,7 @@ int cgroup_make_directories(struct wherry_cgroup *cg, struct wherry_error *err)
         if (result >= 0 && !cg->at[i].unified && (cg->at[i].controllers & CGROUP_BIT(CGROUP_CPUSET)) != 0)
             result = inherit_cpuset(&cg->at[i], err);
     }
-    return result;
+    return result < 0 ? result : cgroup_refuse_frozen(cg, err);
 }
 
 /* The controllers named in a file like cgroup.controllers, as bits. */

@@ -2,6 +2,7 @@
 #include "cli.h"
 #include "descriptors.h"
 #include "foreground.h"
+#include "notify.h"
 #include "sealed_self.h"
 #include "terminal.h"
 #include "wherry/cleanup.h"
@@ -98,7 +99,18 @@ static int enter(const struct wherry_cli *cli, struct launch_arguments *argument
     arguments->options.systemd = cli->systemd;
     arguments->options.rootless = cli->rootless;
     arguments->options.bundle = bundle;
+    arguments->options.notify = wherry_notify_host() != NULL;
     return 0;
+}
+
+/* The container runs whatever becomes of it: that who waits cannot be told is a warning. */
+static void relay_readiness(const struct wherry_cli *cli, int fd, pid_t pid)
+{
+    struct wherry_error err = WHERRY_ERROR_INIT;
+
+    if (wherry_notify_relay(fd, pid, true, wherry_notify_host(), &err) < 0)
+        log_warning(cli, err.message);
+    close(fd);
 }
 
 int wherry_cli_create(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
@@ -142,6 +154,8 @@ static int run_in_foreground(const struct wherry_cli *cli, struct launch_argumen
         wherry_terminal_leave(&terminal);
         return -1;
     }
+    if (result.notify_socket > 0)
+        wherry_notify_relay_beside(result.notify_socket, result.pid, wherry_notify_host());
     status = wherry_terminal_attend(&terminal, result.terminal && !served, result.pid, err);
     if (status < 0 || arguments->keep)
         return status;
@@ -176,18 +190,45 @@ int wherry_cli_run(const struct wherry_cli *cli, int argc, char **argv, struct w
         return run_in_foreground(cli, &arguments, err);
     code = wherry_runtime_run(&arguments.options, arguments.id, &result, err);
     log_warning(cli, result.warning);
+    if (code == 0 && result.notify_socket > 0)
+        relay_readiness(cli, result.notify_socket, result.pid);
     return code;
+}
+
+/* Makes the socket before the program can look for it. -1 without an error when there is nobody to tell, or nothing to
+ * listen to. */
+static int listen_for_readiness(const struct wherry_cli *cli, const char *id, pid_t *pid, struct wherry_error *err)
+{
+    struct wherry_container container;
+    int fd = -1;
+
+    if (wherry_notify_host() == NULL || wherry_container_open(cli->root, id, &container, err) < 0)
+        return -1;
+    *pid = container.pid;
+    if (wherry_container_status(&container) == WHERRY_STATUS_CREATED)
+        fd = wherry_notify_listen(container.directory, err);
+    wherry_container_close(&container);
+    if (fd < 0 && err->code != ENOENT)
+        log_warning(cli, err->message);
+    return fd < 0 ? -1 : fd;
 }
 
 int wherry_cli_start(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)
 {
     static const struct option options[] = {{0}};
     char warning[WHERRY_WARNING_MAX] = "";
-    int result;
+    struct wherry_error unheard = WHERRY_ERROR_INIT;
+    int result, fd;
+    pid_t pid = 0;
 
     if (wherry_cli_next(argc, argv, ":", options, err) == -2 || wherry_cli_operands(argc, argv, 1, 1, err) < 0)
         return -1;
+    fd = listen_for_readiness(cli, argv[optind], &pid, &unheard);
     result = wherry_runtime_start(cli->root, argv[optind], warning, err);
     log_warning(cli, warning);
+    if (fd >= 0 && result == 0)
+        relay_readiness(cli, fd, pid);
+    else if (fd >= 0)
+        close(fd);
     return result;
 }

@@ -1,6 +1,7 @@
 /* The runtime's record of one container; see wherry/container.h. */
 #include "wherry/container.h"
 
+#include "notify.h"
 #include "wherry/cleanup.h"
 #include "wherry/file.h"
 #include "wherry/json.h"
@@ -289,6 +290,7 @@ static int discard_others(const struct wherry_container *container, struct wherr
             close(copy);
         return -1;
     }
+    wherry_notify_remove(container->directory);
     rewinddir(list);
     for (struct dirent *item; (item = readdir(list)) != NULL;) {
         if (strcmp(item->d_name, ".") == 0 || strcmp(item->d_name, "..") == 0 || strcmp(item->d_name, STATE_FILE) == 0)

@@ -4,6 +4,7 @@
 #include "launch.h"
 #include "namespaces.h"
 #include "network_devices.h"
+#include "notify.h"
 #include "start_report.h"
 #include "state_text.h"
 #include "wherry/cleanup.h"
@@ -27,6 +28,7 @@ struct creation {
     struct wherry_network_devices network_devices;
     bool reserved;   /* the record exists */
     bool has_cgroup; /* the cgroup exists */
+    int notify;      /* where the process of `run` says that it is ready; -1 */
     bool hooked;     /* hooks may have run, so that the poststop ones are due */
 };
 
@@ -165,6 +167,21 @@ static bool is_cgroup_first(const struct creation *creation)
            wherry_spec_namespace(&creation->spec, CLONE_NEWCGROUP) == NULL;
 }
 
+/* The socket of one that is only created is made by `start`, which listens there. */
+static int prepare_notify(struct creation *creation, bool wait_for_start, struct wherry_error *err)
+{
+    const struct wherry_container *container = &creation->container;
+    int result;
+
+    if (!creation->options->notify)
+        return 0;
+    result = wherry_notify_prepare(container, creation->options->root, &creation->spec, err);
+    if (result <= 0 || wait_for_start)
+        return result;
+    creation->notify = wherry_notify_listen(container->directory, err);
+    return creation->notify < 0 ? -1 : 0;
+}
+
 /* Everything that has to be there before the process is made. */
 static int prepare(struct creation *creation, const char *id, bool wait_for_start, struct wherry_error *err)
 {
@@ -175,8 +192,8 @@ static int prepare(struct creation *creation, const char *id, bool wait_for_star
     if (wherry_container_reserve(options->root, id, &creation->container, err) < 0)
         return -1;
     creation->reserved = true;
-    if (prepare_identity(creation, err) < 0 || fill_record(creation, err) < 0 ||
-        keep_configuration(creation, err) < 0 || place_cgroup(creation, err) < 0)
+    if (prepare_notify(creation, wait_for_start, err) < 0 || prepare_identity(creation, err) < 0 ||
+        fill_record(creation, err) < 0 || keep_configuration(creation, err) < 0 || place_cgroup(creation, err) < 0)
         return -1;
     if (is_cgroup_first(creation) && make_cgroup(creation, err) < 0)
         return -1;
@@ -291,6 +308,8 @@ static void end(struct creation *creation)
         close(creation->launch.sync_fd);
     if (creation->launch.user_fd >= 0)
         close(creation->launch.user_fd);
+    if (creation->notify >= 0)
+        close(creation->notify);
     wherry_network_devices_free(&creation->network_devices);
     wherry_plan_free(&creation->plan);
     wherry_container_close(&creation->container);
@@ -353,6 +372,7 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
 {
     struct creation creation = {.options = options,
                                 .container = WHERRY_CONTAINER_INIT,
+                                .notify = -1,
                                 .plan = WHERRY_PLAN_INIT,
                                 .launch = WHERRY_LAUNCH_INIT,
                                 .network_devices = WHERRY_NETWORK_DEVICES_INIT};
@@ -363,6 +383,8 @@ static int launch(const struct wherry_launch_options *options, const char *id, b
         outcome = execute(&creation, result->warning, err);
     if (outcome < 0)
         undo(&creation, result->warning);
+    else if (creation.notify >= 0)
+        result->notify_socket = wherry_steal_fd(&creation.notify);
     result->pid = creation.launch.pid;
     result->terminal = creation.spec.process.terminal;
     end(&creation);

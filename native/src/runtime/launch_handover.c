@@ -79,25 +79,17 @@ int wherry_launch_add_environment(const struct wherry_launch_options *options, s
                                   struct wherry_arena *arena, struct wherry_error *err)
 {
     const char *names = getenv("LISTEN_FDNAMES");
-    const char **env;
+    const char *count;
 
     if (options->listen_fds == 0)
         return 0;
-    env = wherry_arena_array(arena, process->env_count + 4, sizeof(*env));
-    if (env == NULL)
-        return wherry_error_set(err, ENOMEM, "process.env");
-    if (process->env_count > 0)
-        memcpy(env, process->env, process->env_count * sizeof(*env));
-    process->env = env;
-    env[process->env_count++] = wherry_arena_format(arena, "LISTEN_FDS=%u", options->listen_fds);
-    env[process->env_count++] = "LISTEN_PID=1";
-    if (names != NULL)
-        env[process->env_count++] = wherry_arena_format(arena, "LISTEN_FDNAMES=%s", names);
-    for (size_t i = 0; i < process->env_count; i++) {
-        if (env[i] == NULL)
-            return wherry_error_set(err, ENOMEM, "process.env");
-    }
-    return 0;
+    count = wherry_arena_format(arena, "LISTEN_FDS=%u", options->listen_fds);
+    if (wherry_process_add_variable(process, arena, count, err) < 0 ||
+        wherry_process_add_variable(process, arena, "LISTEN_PID=1", err) < 0)
+        return -1;
+    if (names == NULL)
+        return 0;
+    return wherry_process_add_variable(process, arena, wherry_arena_format(arena, "LISTEN_FDNAMES=%s", names), err);
 }
 
 int wherry_launch_send_pidfd(const char *path, const char *name, pid_t pid, struct wherry_error *err)

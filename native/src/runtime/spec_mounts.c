@@ -158,6 +158,28 @@ static int parse_mount(struct wherry_spec *spec, const char *bundle, struct json
     return settle(spec, bundle, where, mount, err);
 }
 
+int wherry_spec_add_bind(struct wherry_spec *spec, const char *source, const char *destination,
+                         struct wherry_error *err)
+{
+    static const char *const options[] = {"bind", "ro", "nosuid", "nodev", "noexec"};
+    struct wherry_mount *mounts = wherry_arena_array(&spec->arena, spec->mount_count + 1, sizeof(*mounts));
+    struct wherry_mount *mount;
+
+    if (mounts == NULL)
+        return wherry_error_set(err, ENOMEM, "mounts");
+    if (spec->mount_count > 0)
+        memcpy(mounts, spec->mounts, spec->mount_count * sizeof(*mounts));
+    mount = &mounts[spec->mount_count];
+    mount->source = source;
+    mount->destination = destination;
+    if (wherry_mount_options_parse(options, WHERRY_COUNT(options), destination, &spec->arena, mount, err) < 0 ||
+        settle(spec, "/", destination, mount, err) < 0)
+        return -1;
+    spec->mounts = mounts;
+    spec->mount_count++;
+    return 0;
+}
+
 int wherry_spec_parse_mounts(struct wherry_spec *spec, const char *bundle, struct wherry_error *err)
 {
     struct json_object *array = NULL;

@@ -104,6 +104,20 @@ static int parse_limits(struct json_object *object, const char *where, struct wh
     return 0;
 }
 
+int wherry_process_add_variable(struct wherry_process *process, struct wherry_arena *arena, const char *variable,
+                                struct wherry_error *err)
+{
+    const char **env = wherry_arena_array(arena, process->env_count + 2, sizeof(*env));
+
+    if (env == NULL || variable == NULL)
+        return wherry_error_set(err, ENOMEM, "process.env");
+    if (process->env_count > 0)
+        memcpy(env, process->env, process->env_count * sizeof(*env));
+    process->env = env;
+    env[process->env_count++] = variable;
+    return 0;
+}
+
 int wherry_process_parse(struct json_object *object, const char *where, struct wherry_arena *arena,
                          struct wherry_process *process, struct wherry_error *err)
 {

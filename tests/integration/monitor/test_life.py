@@ -39,6 +39,15 @@ async def test_death_by_signal_is_128_and_its_number(watched: Watched) -> None:
     assert (last.exit_code, last.signal) == (137, signal.SIGKILL)
 
 
+async def test_what_waits_for_the_agents_readiness_hears_nothing_of_containers(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+    output, states = await watched.run("echo ${NOTIFY_SOCKET-none}")
+    assert b"".join(data for _, data in output) == b"none\n"
+    assert states[-1].exit_code == 0
+
+
 async def test_command_that_is_not_there_fails_with_the_runtimes_message(watched: Watched) -> None:
     watched.bundle.process["args"] = ["/no/such/program"]
     watched.bundle.write()

@@ -87,3 +87,35 @@ def test_a_limit_that_is_refused_leaves_no_group(runtime: Runtime, bundle: Bundl
     bundle.linux["resources"] = {"memory": {"limit": 1}, "cpu": {"cpus": "4096"}}
     assert runtime.create(check=False).returncode == 1
     assert cgroup_directories(cgroup) == []
+
+
+@pytest.mark.parametrize("above", [False, True], ids=["its own group", "the group above"])
+@pytest.mark.parametrize("verb", ["run", "create"])
+def test_a_group_that_is_frozen_already_is_refused(
+    runtime: Runtime, bundle: Bundle, cgroup: str, above: bool, verb: str
+) -> None:
+    freezer = CGROUPS / "freezer"
+    if not freezer.exists():
+        pytest.skip("no freezer hierarchy of v1 here")
+    inner = freezer / cgroup.lstrip("/") / "inner"
+    inner.mkdir(parents=True)
+    frozen = inner.parent if above else inner
+    bundle.linux["cgroupsPath"] = f"{cgroup}/inner"
+    bundle.write()
+    try:
+        (frozen / "freezer.state").write_text("FROZEN")
+        done = runtime(verb, "--bundle", str(bundle.path), "kept", check=False)
+        assert done.returncode == 1
+        assert "container's cgroup unexpectedly frozen" in done.stderr
+        assert not (runtime.root / "kept").exists()
+    finally:
+        (frozen / "freezer.state").write_text("THAWED")
+        for directory in cgroup_directories(f"{cgroup}/inner") + cgroup_directories(cgroup):
+            directory.rmdir()
+
+
+def test_a_group_in_which_others_live_is_refused(runtime: Runtime, bundle: Bundle) -> None:
+    runtime.start()
+    done = runtime.create("second", check=False)
+    assert "container's cgroup is not empty: process " in done.stderr
+    assert runtime("exec", "kept", "echo", "unharmed").stdout == "unharmed\n"

@@ -70,6 +70,25 @@ def test_exec_joins_the_first_process_where_the_container_has_groups_of_its_own(
     assert not _directory(cgroup).exists()
 
 
+@pytest.mark.parametrize("above", [False, True], ids=["its own group", "the group above"])
+def test_a_group_that_is_frozen_already_is_refused(runtime: Runtime, bundle: Bundle, cgroup: str, above: bool) -> None:
+    inner = _directory(cgroup) / "inner"
+    inner.mkdir(parents=True)
+    frozen = inner.parent if above else inner
+    bundle.linux["cgroupsPath"] = f"{cgroup}/inner"
+    bundle.write()
+    try:
+        (frozen / "cgroup.freeze").write_text("1")
+        done = runtime("run", "--bundle", str(bundle.path), "kept", check=False)
+        assert done.returncode == 1
+        assert "container's cgroup unexpectedly frozen" in done.stderr
+    finally:
+        (frozen / "cgroup.freeze").write_text("0")
+        if inner.exists():
+            inner.rmdir()
+        inner.parent.rmdir()
+
+
 def test_it_is_frozen_and_thawed(runtime: Runtime, cgroup: str) -> None:
     runtime.start()
     runtime("pause", "kept")
