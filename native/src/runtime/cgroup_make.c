@@ -43,8 +43,8 @@ static int take_over(struct wherry_cgroup_directory *directory, struct wherry_er
     if (result < 0)
         return wherry_error_set(err, -result, "read %s/cgroup.procs", directory->path);
     if (result > 0)
-        return wherry_error_set(err, EBUSY, "linux.cgroupsPath: %s: container's cgroup is not empty: process %.*s", directory->path,
-                                (int)strcspn(text, "\n"), text);
+        return wherry_error_set(err, EBUSY, "linux.cgroupsPath: %s: container's cgroup is not empty: process %.*s",
+                                directory->path, (int)strcspn(text, "\n"), text);
     return 0;
 }
 

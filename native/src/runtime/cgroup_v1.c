@@ -131,7 +131,8 @@ static int refuse_unified(struct json_object *resources, struct wherry_error *er
     int found = wherry_json_object(resources, WHERE, "unified", &unified, err);
 
     if (found > 0 && json_object_object_length(unified) > 0)
-        return wherry_error_set(err, ENOTSUP, WHERE ".unified: invalid configuration: this host's limits are carried by cgroup v1");
+        return wherry_error_set(err, ENOTSUP,
+                                WHERE ".unified: invalid configuration: this host's limits are carried by cgroup v1");
     return found;
 }
 

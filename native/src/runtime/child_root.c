@@ -21,6 +21,19 @@ int wherry_child_isolate_mounts(struct wherry_child *child, const void *subject,
     return 0;
 }
 
+/* On top of "/", where no path has to be walked: in a user namespace the way to the bundle may be closed to this
+ * process. Names that begin with "/" still mean the host's files until the root is changed; but who enters the
+ * namespace from outside finds what is on top of "/". Hooks that do (nsenter(1)) look for the root where the host has
+ * it. */
+static int place_root(int tree, const struct wherry_spec *spec)
+{
+    bool visited = spec->hooks[WHERRY_HOOK_PRESTART].count + spec->hooks[WHERRY_HOOK_CREATE_RUNTIME].count > 0;
+
+    if (visited && move_mount(tree, "", AT_FDCWD, spec->root_path, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+        return 0;
+    return move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH);
+}
+
 int wherry_child_attach_root(struct wherry_child *child, const void *subject, struct wherry_error *err)
 {
     const struct wherry_spec *spec = subject;
@@ -35,9 +48,7 @@ int wherry_child_attach_root(struct wherry_child *child, const void *subject, st
         tree = open_tree(AT_FDCWD, spec->root_path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     if (tree < 0)
         return wherry_error_set(err, errno, "root.path: %s", spec->root_path);
-    /* On top of "/", where no path has to be walked: in a user namespace the way to the bundle may be closed to this
-     * process. Names that begin with "/" still mean the host's files until the root is changed. */
-    if (move_mount(tree, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
+    if (place_root(tree, spec) < 0)
         return wherry_error_set(err, errno, "mount root.path %s", spec->root_path);
     child->root_fd = tree;
     if (wherry_mount_attributes_set(tree, &cut, err) < 0)

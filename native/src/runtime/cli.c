@@ -51,9 +51,11 @@ void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char 
     struct tm broken;
     cleanup_close int fd = -1;
 
-    if (cli->log == NULL)
+    /* As runc has it; what else there is to say is on standard error anyway. */
+    if (cli->log == NULL && strcmp(level, "debug") != 0)
         return;
-    fd = open(cli->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
+    fd = cli->log == NULL ? fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3)
+                          : open(cli->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY, 0600);
     text = json_object_new_string(message);
     if (fd < 0 || text == NULL)
         return;
@@ -64,17 +66,26 @@ void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char 
             moment);
 }
 
-int wherry_cli_print(struct json_object *document, struct wherry_error *err)
+static int print_as(struct json_object *document, int form, struct wherry_error *err)
 {
     cleanup_json struct json_object *owned = document;
 
     if (owned == NULL)
         return wherry_error_set(err, ENOMEM, "print");
-    if (printf("%s\n", json_object_to_json_string_ext(owned, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                                 JSON_C_TO_STRING_NOSLASHESCAPE)) < 0 ||
+    if (printf("%s\n", json_object_to_json_string_ext(owned, form | JSON_C_TO_STRING_NOSLASHESCAPE)) < 0 ||
         fflush(stdout) != 0)
         return wherry_error_set(err, errno, "write to standard output");
     return 0;
+}
+
+int wherry_cli_print(struct json_object *document, struct wherry_error *err)
+{
+    return print_as(document, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED, err);
+}
+
+int wherry_cli_print_line(struct json_object *document, struct wherry_error *err)
+{
+    return print_as(document, JSON_C_TO_STRING_PLAIN, err);
 }
 
 static int print_version(void)

@@ -78,7 +78,7 @@ wherry_cli_verb wherry_cli_features, wherry_cli_spec; /* cli_describe.c, cli_spe
 /* The whole program. Returns the exit status. */
 int wherry_cli_main(int argc, char **argv);
 
-/* One line in the log file of --log, if there is one. */
+/* One line in the log file of --log, if there is one; what --debug tells goes to standard error without. */
 void wherry_cli_log(const struct wherry_cli *cli, const char *level, const char *message);
 
 /* cli_options.c: getopt_long for a verb, with messages of our own: the option's code, -1 at the end, -2 with `err` set
@@ -98,3 +98,9 @@ int wherry_cli_format(const char *text, bool *json, struct wherry_error *err);
 /* Prints a JSON document and a line end on standard output; takes the reference. */
 struct json_object;
 int wherry_cli_print(struct json_object *document, struct wherry_error *err);
+/* The same on one line. */
+int wherry_cli_print_line(struct json_object *document, struct wherry_error *err);
+
+/* Reads a JSON document from a file, a pipe (`--process <(...)`) or, with "-", standard input; NULL with `err` set on
+ * failure. The caller puts the reference. */
+struct json_object *wherry_cli_read(const char *path, size_t limit, struct wherry_error *err);

@@ -223,9 +223,7 @@ static int make_process(const struct wherry_cli *cli, const struct exec_argument
                         struct json_object **document, struct json_object **process, struct wherry_error *err)
 {
     if (arguments->process != NULL) {
-        *process = *document = wherry_json_read(AT_FDCWD, arguments->process, PROCESS_SIZE_MAX, err);
-        if (*process == NULL)
-            return -1;
+        *process = *document;
     } else {
         if (wherry_runtime_process(cli->root, operands[0], document, process, err) < 0)
             return -1;
@@ -273,9 +271,13 @@ int wherry_cli_exec(const struct wherry_cli *cli, int argc, char **argv, struct 
 
     if (read_arguments(&arguments, argc, argv, err) < 0)
         return -1;
-    /* As for create: leaked descriptors first, then the sealed program, then everything else. */
-    if (wherry_descriptors_close_from(3 + arguments.options.preserved_fds, err) < 0 ||
-        wherry_sealed_self_enter(cli->argv, environ, err) < 0)
+    /* The sealed program first, which a pipe is not read before; then that, which may be a descriptor from the caller
+     * (`--process <(...)`); then all that he has leaked is closed, before anything stays open. */
+    if (wherry_sealed_self_enter(cli->argv, environ, err) < 0)
+        return -1;
+    if (arguments.process != NULL && (document = wherry_cli_read(arguments.process, PROCESS_SIZE_MAX, err)) == NULL)
+        return -1;
+    if (wherry_descriptors_close_from(3 + arguments.options.preserved_fds, err) < 0)
         return -1;
     arguments.options.root = cli->root;
     if (make_process(cli, &arguments, argv + optind, &document, &process, err) < 0)

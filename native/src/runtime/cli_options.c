@@ -1,7 +1,11 @@
 /* Reading a verb's options and operands; see cli.h. */
 #include "cli.h"
+#include "wherry/cleanup.h"
+#include "wherry/json.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,4 +121,26 @@ int wherry_cli_format(const char *text, bool *json, struct wherry_error *err)
     if (*json || strcmp(text, "table") == 0)
         return 0;
     return wherry_error_set(err, 0, "--format: %s: must be table or json", text);
+}
+
+struct json_object *wherry_cli_read(const char *path, size_t limit, struct wherry_error *err)
+{
+    bool standard = strcmp(path, "-") == 0;
+    const char *name = standard ? "standard input" : path;
+    int fd = standard ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    cleanup_fclose FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    cleanup_free char *text = malloc(limit + 1);
+    size_t length = 0;
+
+    if (file == NULL)
+        wherry_error_set(err, errno, "open %s", name);
+    else if (text == NULL)
+        wherry_error_set(err, ENOMEM, "%s", name);
+    else if ((length = fread(text, 1, limit + 1, file)) == 0 && ferror(file))
+        wherry_error_set(err, errno, "read %s", name);
+    else if (length > limit)
+        wherry_error_set(err, EFBIG, "%s: larger than %zu bytes", name, limit);
+    else
+        return wherry_json_parse(text, length, name, err);
+    return NULL;
 }

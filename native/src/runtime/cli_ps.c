@@ -119,7 +119,7 @@ static int print_json(const pid_t *pids, size_t count, struct wherry_error *err)
 
     for (size_t i = 0; array != NULL && i < count; i++)
         json_object_array_add(array, json_object_new_int(pids[i]));
-    return wherry_cli_print(array, err);
+    return wherry_cli_print_line(array, err);
 }
 
 int wherry_cli_ps(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)

@@ -105,7 +105,7 @@ int wherry_cli_list(const struct wherry_cli *cli, int argc, char **argv, struct 
     if (code == -2 || wherry_cli_operands(argc, argv, 0, 0, err) < 0 || collect(cli, states, err) < 0)
         return -1;
     if (json && !quiet)
-        return wherry_cli_print(wherry_steal_pointer(&states), err);
+        return wherry_cli_print_line(wherry_steal_pointer(&states), err);
     for (size_t i = 0; quiet && i < json_object_array_length(states); i++)
         printf("%s\n", text_of(json_object_array_get_idx(states, i), "id"));
     if (!quiet)

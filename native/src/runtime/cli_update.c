@@ -1,12 +1,10 @@
 /* The verb update on the command line: limits from a document, or from options; see cli.h. */
 #include "cli.h"
 #include "wherry/cleanup.h"
-#include "wherry/file.h"
 #include "wherry/json.h"
 #include "wherry/runtime.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,26 +104,6 @@ static int take_limit(const struct limit *limit, const char *text, struct json_o
     return 0;
 }
 
-static struct json_object *read_resources(const char *path, struct wherry_error *err)
-{
-    char *text;
-    size_t length;
-    struct json_object *resources = NULL;
-
-    if (strcmp(path, "-") != 0)
-        return wherry_json_read(AT_FDCWD, path, RESOURCES_SIZE_MAX, err);
-    text = malloc(RESOURCES_SIZE_MAX);
-    length = text != NULL ? fread(text, 1, RESOURCES_SIZE_MAX, stdin) : 0;
-    if (text == NULL)
-        wherry_error_set(err, ENOMEM, "standard input");
-    else if (length == RESOURCES_SIZE_MAX)
-        wherry_error_set(err, 0, "standard input: larger than %zu bytes", RESOURCES_SIZE_MAX - 1);
-    else
-        resources = wherry_json_parse(text, length, "standard input", err);
-    free(text);
-    return resources;
-}
-
 static void fill_options(struct option options[LIMITS + 2])
 {
     for (size_t i = 0; i < LIMITS; i++)
@@ -159,7 +137,7 @@ static struct json_object *read_arguments(int argc, char **argv, struct wherry_e
         wherry_error_set(err, 0, "update: --resources and options like --memory exclude each other");
         return NULL;
     }
-    return path != NULL ? read_resources(path, err) : wherry_steal_pointer(&resources);
+    return path != NULL ? wherry_cli_read(path, RESOURCES_SIZE_MAX, err) : wherry_steal_pointer(&resources);
 }
 
 int wherry_cli_update(const struct wherry_cli *cli, int argc, char **argv, struct wherry_error *err)

@@ -184,11 +184,16 @@ int wherry_container_open(const char *root, const char *id, struct wherry_contai
 }
 
 /* The fields that `state` shows and the record keeps alike. */
-static void add_common(struct json_object *object, const struct wherry_container *container)
+/* In the order in which runc has them, by which scripts take lines apart. */
+static void add_identity(struct json_object *object, const struct wherry_container *container, pid_t pid)
 {
     json_object_object_add(object, "ociVersion", json_object_new_string(container->oci_version));
     json_object_object_add(object, "id", json_object_new_string(container->id));
-    json_object_object_add(object, "pid", json_object_new_int(container->pid));
+    json_object_object_add(object, "pid", json_object_new_int(pid));
+}
+
+static void add_origin(struct json_object *object, const struct wherry_container *container)
+{
     json_object_object_add(object, "bundle", json_object_new_string(container->bundle));
     json_object_object_add(object, "rootfs", json_object_new_string(container->rootfs));
     json_object_object_add(object, "created", json_object_new_string(container->created));
@@ -204,7 +209,8 @@ int wherry_container_save(const struct wherry_container *container, struct wherr
 
     if (record == NULL)
         return wherry_error_set(err, ENOMEM, "%s", STATE_FILE);
-    add_common(record, container);
+    add_identity(record, container, container->pid);
+    add_origin(record, container);
     json_object_object_add(record, "pidStart", json_object_new_int64((int64_t)container->pid_start));
     json_object_object_add(record, "namespaces", json_object_new_int64(container->namespaces));
     json_object_object_add(record, "hooks", json_object_new_int64(container->hooks));
@@ -270,9 +276,9 @@ struct json_object *wherry_container_state(const struct wherry_container *contai
 
     if (state == NULL)
         return NULL;
-    add_common(state, container);
-    json_object_object_add(state, "pid", json_object_new_int(status == WHERRY_STATUS_STOPPED ? 0 : container->pid));
+    add_identity(state, container, status == WHERRY_STATUS_STOPPED ? 0 : container->pid);
     json_object_object_add(state, "status", json_object_new_string(wherry_status_name(status)));
+    add_origin(state, container);
     json_object_object_add(state, "owner", json_object_new_string(""));
     return state;
 }

@@ -35,13 +35,11 @@ bool wherry_hooks_poststart_must_succeed(const char *oci_version)
 /* A process of its own, with a descriptor that tells of its end. */
 static pid_t clone_with_pidfd(int *pidfd)
 {
-    struct clone_args args = {
-        .flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD};
-
-    return (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+    /* Not clone3, which common filters answer with ENOSYS: a startContainer hook is under the container's. */
+    return (pid_t)syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, NULL, pidfd, NULL, NULL);
 }
 
-static void execute(const struct wherry_hook *hook, int input)
+static void execute(const struct wherry_hook *hook, const char *directory, int input)
 {
     sigset_t none;
 
@@ -49,6 +47,9 @@ static void execute(const struct wherry_hook *hook, int input)
     sigprocmask(SIG_SETMASK, &none, NULL);
     /* Its timeout ends what it has started as well. */
     setpgid(0, 0);
+    /* As with runc and crun. That it is gone, as it may be after the container, is the hook's to find out. */
+    if (directory != NULL && chdir(directory) < 0)
+        directory = NULL;
     if (dup2(input, STDIN_FILENO) >= 0)
         execve(hook->path, (char *const *)hook->args, hook->env != NULL ? (char *const *)hook->env : environ);
     /* The shell's convention for a program that cannot be executed. */
@@ -178,7 +179,7 @@ static int run_one(const struct wherry_hook *hook, const char *kind, const struc
     clock_gettime(CLOCK_MONOTONIC, &run.start);
     run.pid = clone_with_pidfd(&pidfd);
     if (run.pid == 0)
-        execute(hook, input);
+        execute(hook, state->directory, input);
     if (run.pid < 0) {
         close(ends[1]);
         return wherry_error_set(err, errno, "start %s hook %s", kind, hook->path);

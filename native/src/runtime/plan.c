@@ -187,15 +187,20 @@ void wherry_plan_push_identity(struct wherry_plan *plan)
         wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
 }
 
-void wherry_plan_push_execute(struct wherry_plan *plan)
+void wherry_plan_push_late_filter(struct wherry_plan *plan)
 {
     struct wherry_identity *identity = &plan->identity;
 
-    /* With no_new_privs the filter can come last, so that it need not allow what the steps before it do. */
-    if (identity->seccomp.length > 0 && identity->process->no_new_privileges &&
+    if (!plan->filtered && identity->seccomp.length > 0 && identity->process->no_new_privileges &&
         !wherry_seccomp_listens(&identity->seccomp))
         wherry_plan_push(plan, wherry_child_install_seccomp, &identity->seccomp);
-    wherry_plan_push(plan, wherry_child_execute, identity);
+    plan->filtered = true;
+}
+
+void wherry_plan_push_execute(struct wherry_plan *plan)
+{
+    wherry_plan_push_late_filter(plan);
+    wherry_plan_push(plan, wherry_child_execute, &plan->identity);
 }
 
 static void close_fd(int fd)

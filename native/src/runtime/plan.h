@@ -32,6 +32,7 @@ struct wherry_operation {
 
 /* The parts of the JSON document that hooks read on standard input; status and pid are put in between. */
 struct wherry_state_text {
+    const char *directory; /* where the hooks that read it run: the bundle; NULL: where their parent does */
     const char *before_status, *before_pid, *after_pid;
 };
 
@@ -76,6 +77,7 @@ struct wherry_plan {
     int console_socket;                 /* where the terminal's master goes; -1: no terminal */
     int pidfd;                          /* exec: the container's process */
     int own_namespaces;                 /* CLONE_NEW* of those that the process makes itself */
+    bool filtered;                      /* the filter is in the plan */
     bool admission;                     /* it is known where the process waits to be admitted */
     unsigned preserved_fds;
     enum wherry_birth birth;
@@ -116,6 +118,10 @@ bool wherry_identity_has_labels(const struct wherry_identity *identity);
  * to one of them, the last ones up to exec. */
 void wherry_plan_push_identity(struct wherry_plan *plan);
 void wherry_plan_push_execute(struct wherry_plan *plan);
+
+/* Appends the filter that may come last, unless that is in the plan already: what follows is under it. With
+ * no_new_privs it need not allow what the steps before it do. */
+void wherry_plan_push_late_filter(struct wherry_plan *plan);
 
 /* Appends one step; when memory runs out, `incomplete` says so. */
 void wherry_plan_push(struct wherry_plan *plan, wherry_step *step, const void *subject);

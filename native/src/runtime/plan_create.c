@@ -183,8 +183,11 @@ int wherry_plan_create(struct wherry_plan *plan, const struct wherry_spec *spec,
     wherry_plan_push(plan, wherry_child_report_created, NULL);
     /* What the program does first can be to ask, or to have somebody ask, what becomes of it. */
     wherry_plan_push(plan, plan->start_fd >= 0 ? wherry_child_await_start : wherry_child_await_record, NULL);
-    if (spec->hooks[WHERRY_HOOK_START_CONTAINER].count > 0)
+    if (spec->hooks[WHERRY_HOOK_START_CONTAINER].count > 0) {
+        /* Their programs are the container's, which come under its filter. */
+        wherry_plan_push_late_filter(plan);
         wherry_plan_push(plan, wherry_child_run_start_hooks, &spec->hooks[WHERRY_HOOK_START_CONTAINER]);
+    }
     wherry_plan_push_execute(plan);
     return plan->incomplete ? wherry_error_set(err, ENOMEM, "plan") : 0;
 }

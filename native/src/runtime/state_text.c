@@ -19,6 +19,7 @@ int wherry_state_text_prepare(const struct wherry_container *container, struct w
     json_object_object_add(rest, "annotations",
                            container->annotations != NULL ? json_object_get(container->annotations)
                                                           : json_object_new_object());
+    text->directory = wherry_arena_format(arena, "%s", container->bundle);
     text->before_status = "{\"status\":\"";
     text->before_pid = "\",\"pid\":";
     /* The rest is an object of its own: its opening brace becomes the comma. */

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.integration.runtime.harness import PROGRAM, Bundle, Runtime, wait_until
+from tests.integration.runtime.harness import PROGRAM, Bundle, Runtime, cgroup_directories, wait_until
 
 
 def _help(*arguments: str) -> str:
@@ -117,6 +120,47 @@ def test_of_those_that_match_one_that_fails_does_not_keep_the_others(runtime: Ru
     assert done.returncode == 1
     assert "cannot delete container two that is not stopped" in done.stderr
     assert runtime("list", "--quiet").stdout == "two\n"
+
+
+def _with_pipe(runtime: Runtime, document: dict[str, Any], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A verb with a pipe as a file, as the shell's ``<(...)`` makes it; it is written late."""
+    reader, writer = os.pipe()
+    command = runtime.command(*[word.replace("PIPE", f"/dev/fd/{reader}") for word in arguments])
+    with subprocess.Popen(
+        command, pass_fds=[reader], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        os.close(reader)
+        time.sleep(0.1)
+        os.write(writer, json.dumps(document).encode())
+        os.close(writer)
+        output, errors = running.communicate(timeout=30)
+    return subprocess.CompletedProcess(command, running.returncode, output, errors)
+
+
+def test_documents_are_read_from_pipes_too(runtime: Runtime, cgroup: str) -> None:
+    runtime.start()
+    process = {"args": ["ls", "/proc/self/fd"], "env": ["PATH=/bin"], "cwd": "/"}
+    done = _with_pipe(runtime, process, "exec", "--process", "PIPE", "kept")
+    assert (done.stdout.split(), done.stderr) == (["0", "1", "2", "3"], "")  # 3 is the directory that ls reads
+    assert _with_pipe(runtime, {"pids": {"limit": 77}}, "update", "--resources", "PIPE", "kept").returncode == 0
+    assert "77" in [(one / "pids.max").read_text().strip() for one in cgroup_directories(cgroup) if "pids" in str(one)]
+
+
+def test_what_is_listed_as_json_is_one_line_in_the_order_of_runc(runtime: Runtime) -> None:
+    pid = runtime.start()
+    assert runtime("ps", "--format", "json", "kept").stdout == f"[{pid}]\n"
+    lines = runtime("list", "--format", "json").stdout.splitlines()
+    assert len(lines) == 1
+    listed = json.loads(lines[0])
+    assert list(listed[0]) == ["ociVersion", "id", "pid", "status", "bundle", "rootfs", "created", "owner"]
+    assert listed == [runtime.state()]
+
+
+def test_debug_goes_to_standard_error_without_a_log(runtime: Runtime) -> None:
+    command = [PROGRAM, "--debug", "--root", runtime.root, "list", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert re.fullmatch(r'level=debug msg="list --quiet" time="[^"]+"\n', done.stderr)
+    assert done.stdout == ""
 
 
 @pytest.fixture

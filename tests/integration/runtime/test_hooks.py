@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -168,6 +169,51 @@ def test_a_hook_that_does_not_read_its_input_is_no_failure(runtime: Runtime, bun
     bundle.config["annotations"] = {"long": "x" * 200000}
     bundle.config["hooks"] = {"createRuntime": [_hook("exec <&-; exit 0")]}
     runtime.run("true")
+
+
+@pytest.mark.parametrize("kind", ["prestart", "createRuntime"])
+def test_a_hook_that_enters_the_mount_namespace_finds_the_root_where_the_host_has_it(
+    runtime: Runtime, bundle: Bundle, kind: str
+) -> None:  # as hooks that add libraries and devices do
+    (bundle.path / "added").write_text("added by a hook\n")
+    (bundle.rootfs / "etc" / "target").touch()
+    pid = r"""pid=$(sed 's/.*"pid":\([0-9]*\).*/\1/')"""
+    enter = f"nsenter --mount --target $pid mount --bind {bundle.path}/added {bundle.rootfs}/etc/target"
+    bundle.config["hooks"] = {kind: [_hook(f"{pid}; {enter}")]}
+    assert runtime.output("cat /etc/target; ls / | grep -c var/tmp || true").splitlines() == ["added by a hook", "0"]
+    assert (bundle.rootfs / "etc" / "target").read_text() == "", "it shows on the host"
+
+
+def test_a_root_that_a_user_namespace_may_not_go_to_is_none_the_less_a_root(runtime: Runtime, bundle: Bundle) -> None:
+    bundle.user_namespace()
+    bundle.path.chmod(0o700)
+    bundle.config["hooks"] = {"createRuntime": [_hook("true")]}
+    assert runtime.output("id -u; ls -d /bin/busybox").split() == ["0", "/bin/busybox"]
+
+
+def test_hooks_run_in_the_bundle_and_those_of_the_container_in_its_root(
+    runtime: Runtime, bundle: Bundle, tmp_path: Path
+) -> None:
+    bundle.process["cwd"] = "/tmp"
+    hooks = {kind: [_hook(f"pwd > {'/seen' if kind == 'startContainer' else tmp_path}/{kind}.cwd")] for kind in KINDS}
+    bundle.mount("/seen", str(tmp_path), "rw")
+    bundle.config["hooks"] = hooks
+    runtime.run("true", cwd="/")
+    seen = {kind: (tmp_path / f"{kind}.cwd").read_text().strip() for kind in KINDS}
+    inside = {"createContainer": str(bundle.rootfs), "startContainer": "/tmp"}
+    assert seen == {kind: inside.get(kind, str(bundle.path)) for kind in KINDS}
+
+
+@pytest.mark.parametrize("no_new_privileges", [True, False])
+def test_start_hooks_are_under_the_containers_filter(runtime: Runtime, bundle: Bundle, no_new_privileges: bool) -> None:
+    bundle.process["noNewPrivileges"] = no_new_privileges
+    denied = {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.EXFULL}
+    # What Docker's default filter says of clone3, because a filter cannot see its flags.
+    absent = {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": errno.ENOSYS}
+    bundle.linux["seccomp"] = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [denied, absent]}
+    bundle.config["hooks"] = {"startContainer": [_hook("mkdir /tmp/made 2>/tmp/said; true")]}
+    assert "Exchange full" in runtime.output("cat /tmp/said")
+    assert not (bundle.rootfs / "tmp" / "made").exists()
 
 
 @pytest.mark.parametrize(
