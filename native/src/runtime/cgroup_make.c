@@ -16,6 +16,17 @@
 /* A parent can be removed by its owner while the child is made. */
 #define MAKE_TRIES 5
 
+/*
+ * A group that all can pass through, whatever the umask of who started this process: root of a user namespace is nobody
+ * here, and the kernel looks its group up by its rights when it mounts the hierarchy.
+ */
+static int make_group(const char *path)
+{
+    if (mkdir(path, 0755) < 0)
+        return -errno;
+    return chmod(path, 0755) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 static int make_parents(const char *path)
 {
     cleanup_free char *copy = strdup(path);
@@ -23,9 +34,12 @@ static int make_parents(const char *path)
     if (copy == NULL)
         return -ENOMEM;
     for (char *slash = strchr(copy + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        int result;
+
         *slash = '\0';
-        if (mkdir(copy, 0755) < 0 && errno != EEXIST && errno != EROFS)
-            return -errno;
+        result = make_group(copy);
+        if (result < 0 && result != -EEXIST && result != -EROFS)
+            return result;
         *slash = '/';
     }
     return 0;
@@ -54,19 +68,20 @@ static int make_one(struct wherry_cgroup_directory *directory, bool unit, struct
     for (int i = 0; i < MAKE_TRIES; i++) {
         int result;
 
-        if (mkdir(directory->path, 0755) == 0) {
+        result = make_group(directory->path);
+        if (result == 0) {
             directory->made = true;
             return 0;
         }
-        if (errno == EEXIST)
+        if (result == -EEXIST)
             return unit ? 0 : take_over(directory, err);
-        if (errno != ENOENT)
-            break;
+        if (result != -ENOENT)
+            return wherry_error_set(err, -result, "make %s", directory->path);
         result = make_parents(directory->path);
         if (result < 0)
             return wherry_error_set(err, -result, "make the parents of %s", directory->path);
     }
-    return wherry_error_set(err, errno, "make %s", directory->path);
+    return wherry_error_set(err, ENOENT, "make %s", directory->path);
 }
 
 /* Copies a cpuset file from the parent where it is empty. Returns whether it was, or -errno. */

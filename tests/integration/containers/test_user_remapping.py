@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.integration.containers import v2_kernel
 from tests.integration.support.private_agent import PrivateAgent
 
 FIRST = 300000
@@ -187,6 +189,34 @@ def test_the_agent_takes_running_containers_up_again_and_restarts_them(remapped:
     assert remapped.out("exec", "lasting", "sh", "-c", "touch /again; stat -c %u /again") == "0"
     remapped.docker("rm", "-f", "lasting")
     assert list((remapped.exec_root / "userns").iterdir()) == []
+
+
+_CASES = """
+script = "touch /made; chown 5:6 /made; rm /etc/group; cat /proc/self/uid_map; exec sleep 60"
+container = start("mapped", ["sh", "-c", script])
+while len(container.logs().split()) < 3:
+    time.sleep(0.1)
+container.reload()
+found["map"] = container.logs().decode().split()
+found["host"] = open(f"/proc/{container.attrs['State']['Pid']}/status").read().split("Uid:")[1].split()[0]
+found["inside"] = container.exec_run("stat -c %u:%g /made").output.decode().strip()
+found["group"] = container.exec_run("cat /sys/fs/cgroup/pids.current").exit_code
+found["volume"] = api.containers.run(
+    "busybox", ["sh", "-c", "touch /v/x && stat -c %u /v /v/x"], network_mode="none", environment=environment,
+    volumes={"kept": {"bind": "/v"}}, remove=True,
+).decode().split()
+container.remove(force=True)
+"""
+
+
+@pytest.mark.skipif(shutil.which("linux.uml") is None, reason="user-mode-linux is not installed")
+def test_an_older_kernel_with_cgroup_v2_does_the_same(tmp_path: Path) -> None:
+    """Its tmpfs cannot be mapped, so the agent's data are on ext4."""
+    disk = f"{v2_kernel.QUOTA_DISK}; {v2_kernel.GRANTED_IDS}"
+    found = v2_kernel.run_agent(tmp_path, _CASES, {"userns-remap": "mapped"}, disk=disk)
+    assert found["map"] == ["0", str(FIRST), "65536"]
+    assert (found["host"], found["inside"], found["group"]) == (str(FIRST), "5:6", 0)
+    assert found["volume"] == ["0", "0"]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,9 @@ truncate -s 400M /tmp/disk/image
 mkfs.ext4 -q -O quota,project -E quotatype=prjquota -m 0 /tmp/disk/image
 mount -o loop,prjquota /tmp/disk/image /tmp/w"""
 """An ext4 with project quotas."""
+GRANTED_IDS = """for file in subuid subgid; do
+echo mapped:300000:65536 >/tmp/$file; mount --bind /tmp/$file /etc/$file
+done"""
 
 _DRIVER = """
 import io, json, os, time
