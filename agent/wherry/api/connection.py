@@ -107,12 +107,23 @@ class Connection:
                 return None
             if deadline is not None:
                 timeout = max(deadline - asyncio.get_running_loop().time(), 0)
-            data = await asyncio.wait_for(self._watch.read(), timeout)
+            data = await self._read(timeout)
             if not data and deadline is None:
                 return None
             if deadline is None:
                 deadline = asyncio.get_running_loop().time() + HEAD_TIMEOUT
             self._http.receive_data(data)
+
+    async def _read(self, timeout: float) -> bytes:
+        """What comes next; TimeoutError after ``timeout`` seconds, after which the connection is of no use.
+
+        The reader itself is told of the time that is over: wait_for would make a task for each piece.
+        """
+        over = asyncio.get_running_loop().call_later(timeout, self._reader.set_exception, asyncio.TimeoutError())
+        try:
+            return await self._watch.read()
+        finally:
+            over.cancel()
 
     async def _answer(self, head: h11.Request) -> bool:
         has_body = announces_body(head.headers)
@@ -129,9 +140,14 @@ class Connection:
 
     async def _until_done(self, exchange: Exchange) -> Response | None:
         """The handler's response; None when the client left and the handler was one that may be cut short."""
+        if not exchange.can_be_cut:
+            return await exchange.run()  # to its end, whoever leaves
         work = asyncio.ensure_future(exchange.run())
-        self._watch_from_body_end(work.cancel if exchange.can_be_cut else None)
         try:
+            # Most have nothing to wait for and are done now, before anybody could have left.
+            await asyncio.sleep(0)
+            if not work.done():
+                self._watch_from_body_end(work.cancel)
             return await work
         except asyncio.CancelledError:
             # What the handler takes back on its way out is done before anybody else goes on.
@@ -174,7 +190,7 @@ class Connection:
             if event is not h11.NEED_DATA:
                 return event
             try:
-                data = await asyncio.wait_for(self._watch.read(), BODY_TIMEOUT)
+                data = await self._read(BODY_TIMEOUT)
             except (ConnectionError, TimeoutError, asyncio.TimeoutError) as error:
                 raise ClientDisconnected(f"the request body stopped coming: {error}") from error
             if not data:
@@ -216,7 +232,9 @@ class Connection:
         if body and not exchange.is_head:
             data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
-        await asyncio.wait_for(self._write(data), WRITE_TIMEOUT)
+        self._writer.write(data)
+        if self._writer.transport.get_write_buffer_size():
+            await asyncio.wait_for(self._writer.drain(), WRITE_TIMEOUT)
 
     async def _send_stream(self, exchange: Exchange, response: StreamResponse) -> None:
         """The head at once, then the chunks; the client's leaving ends the source of the chunks."""
