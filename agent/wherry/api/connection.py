@@ -39,6 +39,7 @@ WRITE_TIMEOUT = 120.0
 CUT_TIMEOUT = 10.0
 UNREAD_BODY_LIMIT = 1024 * 1024
 UNREAD_BODY_TIMEOUT = 5.0
+LINGER_TIMEOUT = 1.0
 
 
 class Connection:
@@ -325,3 +326,14 @@ class Connection:
         data += self._http.send(h11.Data(data=body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
         await self._write(data)
+        await self._linger()
+
+    async def _linger(self) -> None:
+        """Takes what is still on its way, for a moment: closing before that takes the answer back (RFC 9112, 9.6)."""
+        with contextlib.suppress(OSError, asyncio.TimeoutError):
+            if self._writer.can_write_eof():
+                self._writer.write_eof()
+            deadline = asyncio.get_running_loop().time() + LINGER_TIMEOUT
+            left = UNREAD_BODY_LIMIT
+            while left > 0 and (data := await self._read(max(deadline - asyncio.get_running_loop().time(), 0))):
+                left -= len(data)
