@@ -185,7 +185,7 @@ def _pull(lab: Fleet, contenders: Sequence[Contender]) -> None:
             contender.quietly("rmi", "-f", IMAGE)
         os.sync()
 
-    agent = private.pid_of(lab, f"{private.DATA}/bench/run/wherryd.pid")
+    agent = private.pid_of(lab, private.WHERRYD_PIDFILE)
     Path(f"/proc/{agent}/clear_refs").write_text("5")  # the peak of resident memory counts from here (proc(5))
     actions = {one.name: one.action("pull", IMAGE) for one in contenders}
     measure.report("pull", measure.in_turn(actions, RUNS, warm_up=1, before=clean))

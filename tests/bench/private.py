@@ -16,6 +16,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 TOOLS = REPOSITORY / ".tools" / "bin"
 BIN = REPOSITORY / ".venv" / "bin"
 DATA = "/var/lib/wherry"
+# What runs is kept in memory, as on any host; /run of the lab's hosts is a tmpfs.
+WHERRYD_RUN = "/run/bench-wherryd"
+WHERRYD_PIDFILE = f"{WHERRYD_RUN}/wherryd.pid"
 
 
 @contextlib.contextmanager
@@ -44,10 +47,10 @@ def start_wherryd(lab: Fleet) -> str:
     """Starts an agent on the host; returns the docker CLI's -H argument for it."""
     place = f"{DATA}/bench"
     lab.run("h1", "sh", "-c", f"mkdir -p {place}; echo '{{}}' >{place}/wherryd.yml")
-    socket = f"unix://{place}/run/wherry.sock"
+    socket = f"unix://{WHERRYD_RUN}/wherry.sock"
     argv = [
-        str(BIN / "wherryd"), "--data-root", f"{place}/data", "--exec-root", f"{place}/run",
-        "--config-file", f"{place}/wherryd.yml", "--pidfile", f"{place}/run/wherryd.pid", "-H", socket,
+        str(BIN / "wherryd"), "--data-root", f"{place}/data", "--exec-root", WHERRYD_RUN,
+        "--config-file", f"{place}/wherryd.yml", "--pidfile", WHERRYD_PIDFILE, "-H", socket,
     ]  # fmt: skip
     start(lab, f"{place}/wherryd.log", argv, ["docker", "-H", socket, "version"])
     return socket
@@ -59,7 +62,7 @@ def start_dockerd(lab: Fleet) -> str:
     socket = f"unix://{place}/docker.sock"
     lab.run("h1", "mkdir", "-p", place)
     argv = [
-        str(TOOLS / "dockerd"), "--data-root", f"{place}/data", "--exec-root", f"{place}/run", "-H", socket,
+        str(TOOLS / "dockerd"), "--data-root", f"{place}/data", "--exec-root", "/run/bench-dockerd", "-H", socket,
         "--pidfile", f"{place}/dockerd.pid", "--bip", "172.31.0.1/24",
     ]  # fmt: skip
     start(lab, f"{place}/log", argv, ["docker", "-H", socket, "version"])

@@ -10,8 +10,10 @@ import contextlib
 import errno
 import os
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from wherry import native
 from wherry.errors import SystemFailure
@@ -21,28 +23,67 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 COPY_CHUNK = 8 << 20
 
 
+class _Turn:
+    """Who fills a volume; it is there as long as somebody does or waits."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
+_turns: WeakValueDictionary[Path, _Turn] = WeakValueDictionary()
+_turns_lock = threading.Lock()
+
+
 def fill(volume: Path, rootfs: Path, destination: str) -> None:
     """Copies ``destination`` of the root file system into ``volume`` if that is empty; blocks.
 
-    Owner and mode of the directory go with it. What is no directory, or is not there, is left alone.
+    Owner and mode of the directory go with it. What is no directory, or is not there, is left alone. Of several
+    containers that use the volume for the first time at once, one fills it while the others wait. A copy that fails
+    leaves the volume empty, so that the next start tries again.
     """
-    with os.scandir(volume) as entries:
-        if next(entries, None) is not None:
-            return
+    with _turn(volume):
+        target = os.open(volume, _DIRECTORY)
+        try:
+            with os.scandir(target) as entries:
+                is_empty = next(entries, None) is None
+            if is_empty:
+                _fill_empty(target, rootfs, destination)
+        finally:
+            os.close(target)
+
+
+@contextlib.contextmanager
+def _turn(volume: Path) -> Iterator[None]:
+    """One at a time for each volume. Not by a lock on the directory, which a container of the volume could hold."""
+    with _turns_lock:
+        mine = _turns.setdefault(volume, _Turn())
+    with mine.lock:
+        yield
+
+
+def _fill_empty(target: int, rootfs: Path, destination: str) -> None:
     try:
         source = native.open_in_root(rootfs, destination, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except native.NativeError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             return
         raise
-    target = os.open(volume, _DIRECTORY)
     try:
         _copy_tree(source, target, 0)
-    except OSError as error:
+    except (OSError, SystemFailure) as error:
+        _empty(target)
         raise SystemFailure(f"cannot copy {destination} of the image to the volume: {error}") from error
     finally:
         os.close(source)
-        os.close(target)
+
+
+def _empty(target: int) -> None:
+    with os.scandir(target) as entries:
+        for entry in list(entries):
+            if entry.is_dir(follow_symlinks=False):
+                native.remove_tree(f"/proc/self/fd/{target}/{entry.name}")
+            else:
+                os.unlink(entry.name, dir_fd=target)
 
 
 def _copy_tree(source: int, target: int, depth: int) -> None:
@@ -58,8 +99,8 @@ def _copy_tree(source: int, target: int, depth: int) -> None:
                 _copy_tree(inner, outer, depth + 1)
         else:
             _copy_entry(source, target, name, status)
-    _copy_attributes(source, target)
     _copy_status(os.fstat(source), target)
+    _copy_attributes(source, target)
 
 
 def _copy_entry(source: int, target: int, name: str, status: os.stat_result) -> None:
@@ -85,8 +126,8 @@ def _copy_file(source: int, target: int, name: str) -> None:
             offset = 0
             while sent := os.sendfile(outer, inner, offset, COPY_CHUNK):
                 offset += sent
-            _copy_attributes(inner, outer)
             _copy_status(os.fstat(inner), outer)
+            _copy_attributes(inner, outer)  # last: a change of owner takes file capabilities away
         finally:
             os.close(outer)
     finally:

@@ -101,3 +101,68 @@ print(len(volumes.list()))
     assert "failed to mount local volume" in printed
     assert "/does/not/exist" in printed
     assert printed.splitlines()[-1] == "0"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"type": "nosuchfs", "device": "x"}, "no such device (this kernel has no file system"),
+        ({"type": "tmpfs", "device": "tmpfs", "o": "size=none"}, "data: size=none: invalid argument"),
+        ({"type": "ext4", "device": "/dev/null", "o": "ro,nosuid"}, "flags: 0x3: block device required"),
+        ({"type": "cifs", "device": "//127.0.0.1/x", "o": "ro,password=hush"}, "password=********"),
+        (
+            {"type": "nfs", "device": ":/x", "o": "addr=name.invalid"},
+            "error resolving passed in network volume address",
+        ),
+    ],
+)
+def test_what_cannot_be_mounted_is_told_in_dockers_words(tmp_path: Path, options: dict[str, str], words: str) -> None:
+    printed = in_mount_namespace(
+        tmp_path,
+        f"""
+await volumes.create(VolumeSpec("bad", options={options!r}))
+try:
+    await volumes.mount("bad", "c1")
+except WherryError as error:
+    print(error)
+print(len(mounts()), volumes.users("bad"))
+""",
+    )
+
+    assert printed.startswith("error while mounting volume '")
+    assert "failed to mount local volume: " in printed
+    assert words in printed
+    assert "hush" not in printed
+    assert printed.splitlines()[-1] == "0 ()"
+
+
+def test_options_of_a_bind_hold_for_the_volume_alone(tmp_path: Path) -> None:
+    printed = in_mount_namespace(
+        tmp_path,
+        """
+await volumes.create(VolumeSpec("bound", options={"type": "none", "o": "bind,ro,nosuid,noexec", "device": str(other)}))
+path = await volumes.mount("bound", "c1")
+print(*sorted(set(mounts()[0][1].split(",")) & {"ro", "rw", "nosuid", "noexec", "nodev"}))
+(other / "file").touch()
+await volumes.unmount("bound", "c1")
+""",
+    )
+
+    assert printed == "noexec nosuid ro"
+
+
+def test_a_volume_whose_holder_is_gone_is_taken_back(tmp_path: Path) -> None:
+    printed = in_mount_namespace(
+        tmp_path,
+        """
+await volumes.create(VolumeSpec("fast", options={"type": "tmpfs", "device": "tmpfs"}))
+await volumes.mount("fast", "gone")
+await volumes.mount("fast", "here")
+await volumes.release_all_but({"here"})
+print(len(mounts()), *volumes.users("fast"))
+await volumes.release_all_but(set())
+print(len(mounts()), *volumes.users("fast"))
+""",
+    )
+
+    assert printed.splitlines() == ["1 here", "0"]

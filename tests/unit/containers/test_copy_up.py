@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,66 @@ def test_a_bottomless_tree_is_refused(places: tuple[Path, Path]) -> None:
     os.close(directory)
     with pytest.raises(SystemFailure, match="levels deep"):
         fill(volume, root, "/data")
+
+
+def test_of_two_first_uses_at_once_one_fills_the_volume_and_the_other_waits(places: tuple[Path, Path]) -> None:
+    root, volume = places
+    for number in range(300):
+        (root / "data" / f"file{number}").write_text("content")
+    faults: list[BaseException] = []
+    counts: list[int] = []
+    begin = threading.Barrier(4)
+
+    def use() -> None:
+        begin.wait()
+        try:
+            fill(volume, root, "/data")
+            counts.append(len(list(volume.iterdir())))
+        except BaseException as error:  # told below
+            faults.append(error)
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (faults, counts) == ([], [301] * 4)
+
+
+def test_a_copy_that_fails_leaves_the_volume_empty_for_the_next_start(
+    places: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, volume = places
+    for number in range(5):
+        (root / "data" / f"file{number}").write_text("content")
+    (root / "data" / "sub" / "file").write_text("content")
+    sent = iter([True] * 3)
+
+    def full(*_: object) -> int:
+        if next(sent, False):
+            return 0
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "sendfile", full)
+        with pytest.raises(SystemFailure, match="No space left on device"):
+            fill(volume, root, "/data")
+    assert list(volume.iterdir()) == []
+    fill(volume, root, "/data")
+    assert (volume / "sub" / "file").read_text() == "content"
+
+
+def test_file_capabilities_of_another_owner_are_kept(places: tuple[Path, Path]) -> None:
+    root, volume = places
+    program = root / "data" / "program"
+    program.write_text("x")
+    os.chown(program, 5, 6)
+    # VFS_CAP_REVISION_2 with CAP_NET_RAW effective and permitted (capabilities(7)).
+    value = bytes.fromhex("0100000200200000000000000000000000000000")
+    try:
+        os.setxattr(program, "security.capability", value)
+    except OSError:
+        pytest.skip("only root sets file capabilities")
+    fill(volume, root, "/data")
+    assert os.getxattr(volume / "program", "security.capability") == value
+    assert (volume / "program").stat().st_uid == 5
