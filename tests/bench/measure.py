@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import statistics
 import subprocess
 import time
@@ -43,22 +44,34 @@ def command(*argv: str, environment: Mapping[str, str] | None = None) -> Action:
     return run
 
 
+def _children_seconds() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def in_turn(
-    contenders: Mapping[str, Action], runs: int, warm_up: int = 2, before: Action = lambda: None
+    contenders: Mapping[str, Action], runs: int, warm_up: int = 2, before: Action = lambda: None, cpu: bool = False
 ) -> list[Series]:
     """Times all contenders in turn, ``runs`` times each after ``warm_up`` rounds that do not count.
 
-    ``before`` comes before each of them and is not timed.
+    ``before`` comes before each of them and is not timed. ``cpu`` takes the processor's time too, of actions whose work
+    is done by processes that they start: on a machine that others use, it is the steadier figure.
     """
     taken: dict[str, list[float]] = {name: [] for name in contenders}
+    spent: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(warm_up + runs):
         for name, action in contenders.items():
             before()
-            started = time.perf_counter()
+            begun, started = _children_seconds(), time.perf_counter()
             action()
             if number >= warm_up:
                 taken[name].append((time.perf_counter() - started) * 1000)
-    return [Series(name, tuple(figures)) for name, figures in taken.items()]
+                spent[name].append((_children_seconds() - begun) * 1000)
+    return [Series(name, tuple(figures), tuple(spent[name]) if cpu else ()) for name, figures in taken.items()]
+
+
+def _least(ours: Sequence[float], others: Sequence[float]) -> str:
+    return f"{min(ours) / min(others):.2f}"
 
 
 def report(title: str, series: Sequence[Series]) -> None:
@@ -69,10 +82,10 @@ def report(title: str, series: Sequence[Series]) -> None:
     print(f"  {ours.name:<28} {ours.figures()}")
     for other in others:
         ratios = [mine / theirs for mine, theirs in zip(ours.milliseconds, other.milliseconds, strict=True)]
-        least = min(ours.milliseconds) / min(other.milliseconds)
-        print(
-            f"  {other.name:<28} {other.figures()}   ratio {statistics.median(ratios):.2f} (of the least {least:.2f})"
-        )
+        text = f"ratio {statistics.median(ratios):.2f} (of the least {_least(ours.milliseconds, other.milliseconds)})"
+        if ours.cpu:
+            text += f", of the least cpu {_least(ours.cpu, other.cpu)}"
+        print(f"  {other.name:<28} {other.figures()}   {text}")
 
 
 def proportional_set_size(pid: int) -> int:

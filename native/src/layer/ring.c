@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Who has found the ring full or empty goes on when half of it is free or filled: on a busy machine each time that one
+ * thread has to be woken costs more than its block. */
+#define HALF (WHERRY_RING_BLOCKS / 2)
+
 struct wherry_ring {
     pthread_mutex_t lock;
-    pthread_cond_t filled, emptied;
+    pthread_cond_t has_data, has_room;
     uint64_t put, taken; /* blocks since the start */
     bool holding;        /* the taker has a block, which is counted as taken when it wants the next */
     bool ended, stopped;
@@ -27,8 +31,8 @@ struct wherry_ring *wherry_ring_make(struct wherry_error *err)
     }
     memset(ring, 0, offsetof(struct wherry_ring, blocks));
     pthread_mutex_init(&ring->lock, NULL);
-    pthread_cond_init(&ring->filled, NULL);
-    pthread_cond_init(&ring->emptied, NULL);
+    pthread_cond_init(&ring->has_data, NULL);
+    pthread_cond_init(&ring->has_room, NULL);
     return ring;
 }
 
@@ -36,10 +40,15 @@ void wherry_ring_free(struct wherry_ring *ring)
 {
     if (ring == NULL)
         return;
-    pthread_cond_destroy(&ring->filled);
-    pthread_cond_destroy(&ring->emptied);
+    pthread_cond_destroy(&ring->has_data);
+    pthread_cond_destroy(&ring->has_room);
     pthread_mutex_destroy(&ring->lock);
     free(ring);
+}
+
+static uint64_t filled(const struct wherry_ring *ring)
+{
+    return ring->put - ring->taken;
 }
 
 uint8_t *wherry_ring_room(struct wherry_ring *ring)
@@ -47,8 +56,10 @@ uint8_t *wherry_ring_room(struct wherry_ring *ring)
     uint8_t *room;
 
     pthread_mutex_lock(&ring->lock);
-    while (ring->put - ring->taken == WHERRY_RING_BLOCKS && !ring->stopped)
-        pthread_cond_wait(&ring->emptied, &ring->lock);
+    if (filled(ring) == WHERRY_RING_BLOCKS) {
+        while (filled(ring) > HALF && !ring->stopped)
+            pthread_cond_wait(&ring->has_room, &ring->lock);
+    }
     room = ring->stopped ? NULL : ring->blocks[ring->put % WHERRY_RING_BLOCKS];
     pthread_mutex_unlock(&ring->lock);
     return room;
@@ -58,7 +69,8 @@ void wherry_ring_put(struct wherry_ring *ring, size_t length)
 {
     pthread_mutex_lock(&ring->lock);
     ring->lengths[ring->put++ % WHERRY_RING_BLOCKS] = length;
-    pthread_cond_signal(&ring->filled);
+    if (filled(ring) >= HALF)
+        pthread_cond_signal(&ring->has_data);
     pthread_mutex_unlock(&ring->lock);
 }
 
@@ -68,7 +80,7 @@ static void end(struct wherry_ring *ring, const struct wherry_error *error)
     if (error != NULL)
         ring->error = *error;
     ring->ended = true;
-    pthread_cond_signal(&ring->filled);
+    pthread_cond_signal(&ring->has_data);
     pthread_mutex_unlock(&ring->lock);
 }
 
@@ -90,11 +102,14 @@ ssize_t wherry_ring_take(struct wherry_ring *ring, const uint8_t **data, struct 
     if (ring->holding) {
         ring->holding = false;
         ring->taken++;
-        pthread_cond_signal(&ring->emptied);
+        if (filled(ring) <= HALF)
+            pthread_cond_signal(&ring->has_room);
     }
-    while (ring->put == ring->taken && !ring->ended)
-        pthread_cond_wait(&ring->filled, &ring->lock);
-    if (ring->put > ring->taken) {
+    if (filled(ring) == 0) {
+        while (filled(ring) < HALF && !ring->ended)
+            pthread_cond_wait(&ring->has_data, &ring->lock);
+    }
+    if (filled(ring) > 0) {
         size_t at = ring->taken % WHERRY_RING_BLOCKS;
 
         *data = ring->blocks[at];
@@ -113,6 +128,6 @@ void wherry_ring_stop(struct wherry_ring *ring)
 {
     pthread_mutex_lock(&ring->lock);
     ring->stopped = true;
-    pthread_cond_signal(&ring->emptied);
+    pthread_cond_signal(&ring->has_room);
     pthread_mutex_unlock(&ring->lock);
 }
