@@ -172,6 +172,16 @@ def test_every_comparison_of_an_argument_is_made(
     assert runtime.output(script) == told
 
 
+def test_a_filter_older_than_the_calls_of_today_lets_programs_be_found(runtime: Runtime, bundle: Bundle) -> None:
+    later = ["faccessat2", "close_range", "clone3", "openat2", "epoll_pwait2", "statx", "rseq", "pidfd_open"]
+    bundle.process["noNewPrivileges"] = False  # the filter is in force while the program is looked for
+    _filter(bundle, _rule("SCMP_ACT_ERRNO", later))
+    assert runtime.output("echo found") == "found"
+    bundle.process["args"] = ["/etc/plain"]
+    (bundle.rootfs / "etc" / "plain").write_text("")
+    assert "permission denied" in runtime.create(check=False).stderr
+
+
 def test_all_architectures_and_flags_of_the_specification_are_known(runtime: Runtime, bundle: Bundle) -> None:
     flags = ["SECCOMP_FILTER_FLAG_TSYNC", "SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW"]
     _filter(bundle, _rule("SCMP_ACT_ERRNO", errnoRet=errno.EXFULL), architectures=EVERY_ARCHITECTURE, flags=flags)
