@@ -108,7 +108,7 @@ def test_a_weight_goes_to_the_scheduler_that_has_them(runtime: Runtime, bundle: 
         ({"hugepageLimits": [{"pageSize": "2MB"}]}, "hugepageLimits[0].limit: must be given"),
         ({"rdma": {"nothing": {"hcaHandles": 1}}}, "rdma"),
         ({"rdma": {"nothing": {}}}, "rdma"),
-        ({"unified": {"memory.high": "1"}}, "unified: invalid configuration: this host's limits are carried by cgroup v1"),
+        ({"unified": {"memory.high": "1"}}, "unified: invalid configuration: this host's limits are carried by"),
         ({"devices": [{"type": "c"}]}, "devices[0].allow: must be given"),
         ({"devices": [{"allow": True, "type": "x"}]}, "devices[0].type"),
         ({"devices": [{"allow": True, "access": "rx"}]}, "devices[0].access"),
