@@ -15,6 +15,9 @@ from wherry.containers.ports import canonical, exposed
 from wherry.containers.service import Containers
 from wherry.networks.model import Endpoint, PublishedPort, Sandbox
 
+DNS_NAMES_SINCE = (1, 45)  # before, DNSNames were among the aliases
+DEFAULT_NETWORKS = frozenset({"bridge", "host", "none"})
+SHORT_ID_LENGTH = 12
 EMPTY_ENDPOINT = Endpoint("", "", "", "", "")
 
 
@@ -48,6 +51,19 @@ def inspect(containers: Containers, container: Container, sizes: tuple[int, int]
     return body
 
 
+def for_version(body: dict[str, Any], version: tuple[int, int]) -> dict[str, Any]:
+    """An inspect as a client of an older version knows it: its short ID was among the aliases in a network of its own.
+
+    docker-compose 1.29 connects a container anew, at every turn, whose aliases lack it.
+    """
+    if version < DNS_NAMES_SINCE:
+        for name, endpoint in body["NetworkSettings"]["Networks"].items():
+            if name not in DEFAULT_NETWORKS:
+                short_id = body["Id"][:SHORT_ID_LENGTH]
+                endpoint["Aliases"] = list(dict.fromkeys((*(endpoint["Aliases"] or ()), short_id)))
+    return body
+
+
 def _apparmor_profile(container: Container) -> str:
     options = container.host_config.security_opt
     names = [option[len("apparmor=") :] for option in options if option.startswith(("apparmor=", "apparmor:"))]
@@ -64,7 +80,7 @@ def summary(containers: Containers, container: Container, sizes: tuple[int, int]
     body: dict[str, Any] = {
         "Id": container.id,
         "Names": [f"/{name}" for name in containers.names_of(container)],
-        "Image": container.config.image,
+        "Image": containers.shown_image(container),
         "ImageID": container.image_id,
         "Command": " ".join((container.path, *container.args)),
         "Created": times.parse(container.created) // times.NANOSECONDS,

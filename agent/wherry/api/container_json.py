@@ -32,6 +32,7 @@ HOST_KEYS = frozenset(field.key for field in HOST_FIELDS)
 UPDATE_KEYS = frozenset(field.key for field in LIMIT_FIELDS) | {"RestartPolicy"}
 
 AUTO_REMOVE_SINCE = (1, 25)  # before, the client removed the container itself
+SEVERAL_NETWORKS_SINCE = (1, 44)
 PIDS_LIMIT_SINCE = (1, 40)  # of an update
 PRIVATE_IPC_SINCE = (1, 40)  # before, others could join a container's IPC namespace by default
 
@@ -64,7 +65,11 @@ def parse_create(body: Mapping[str, Any], name: str, platform: str, version: tup
         host_config = replace(host_config, ipc_mode="shareable")
     if version < AUTO_REMOVE_SINCE:
         host_config = replace(host_config, auto_remove=False)
-    return CreateRequest(name, platform, config, host_config, _networking(body.get("NetworkingConfig")))
+    networking = _networking(body.get("NetworkingConfig"))
+    if version < SEVERAL_NETWORKS_SINCE and len(networking.endpoints) > 1:
+        names = ", ".join(sorted(networking.endpoints))
+        raise InvalidParameter(f"Container cannot be connected to network endpoints: {names}")
+    return CreateRequest(name, platform, config, host_config, networking)
 
 
 def parse_host_config(value: Any) -> HostConfig:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from wherry.api import container_streams
-from wherry.api.container_inspect import inspect, summary
+from wherry.api.container_inspect import for_version, inspect, summary
 from wherry.api.container_json import parse_create, parse_update
 from wherry.api.http import EmptyResponse, JsonResponse, Request, Response, StreamResponse
 from wherry.api.router import Handler, Router
@@ -55,7 +55,7 @@ async def show(agent: Agent, request: Request) -> Response:
     """GET /containers/{id}/json."""
     container = agent.containers.find(request.params["name"])
     sizes = await agent.containers.size_of(container) if request.query.flag("size") else None
-    return JsonResponse(inspect(agent.containers, container, sizes))
+    return JsonResponse(for_version(inspect(agent.containers, container, sizes), request.version))
 
 
 async def start(agent: Agent, request: Request) -> Response:

@@ -91,6 +91,8 @@ class Exchange:
         if refused is not None:
             raise refused
         path, version, query = _parse_target(self._target)
+        if self.method == "OPTIONS":
+            return EmptyResponse(200)
         found = self._dispatcher.router.find(self.method, path)
         if found is None:
             return JsonResponse({"message": "page not found"}, 404)

@@ -31,6 +31,8 @@ async def events(agent: Agent, request: Request) -> Response:
     until = parse_time(request.query.text("until"), "until")
     if since is not None and until is not None and since > until:
         raise InvalidParameter("`since` time cannot be after `until` time")
+    if until is not None and since is None:
+        since = 0  # whoever only says where to end wants what has been
     subscription = agent.events.subscribe(since, until, filters)
 
     async def end() -> None:

@@ -61,6 +61,8 @@ def shared_with(context: Context, container: Container) -> Shared:
     if host_config.network_mode.startswith("container:"):
         network_of = _running(context, host_config.network_mode, "network")
         joined.append(network_of)
+        while network_of.host_config.network_mode.startswith("container:"):  # it has joined another's itself
+            network_of = _running(context, network_of.host_config.network_mode, "network")
     return Shared(pid, ipc, shm, network_of, joined[0] if joined else None)
 
 

@@ -34,7 +34,8 @@ def process_environment(
             variables[name] = value
         else:
             variables.pop(name, None)
-    variables.setdefault("HOME", home)
+    if not variables.get("HOME"):  # an empty one counts as none, as in Docker
+        variables["HOME"] = home
     return [f"{name}={value}" for name, value in variables.items()]
 
 

@@ -70,6 +70,18 @@ class ExecFailed(WherryError):
         self.exit_code = failures.exit_code_of(message)
 
 
+class NotExecutable(ExecFailed):
+    """It is the request that names what cannot be executed."""
+
+    status = 400
+
+
+def exec_failure(message: str) -> ExecFailed:
+    """The error for what the runtime says."""
+    names_nothing = failures.exit_code_of(message) in (failures.COMMAND_NOT_FOUND, failures.COMMAND_NOT_EXECUTABLE)
+    return NotExecutable(message) if names_nothing else ExecFailed(message)
+
+
 class Execs:
     """All sessions of this agent."""
 
@@ -100,7 +112,7 @@ class Execs:
     def find(self, exec_id: str) -> ExecSession:
         """By id; ``NotFound`` in Docker's words."""
         session = self._sessions.get(exec_id)
-        if session is None:
+        if session is None or self._registry.get(session.container_id) is None:
             raise NotFound(f"No such exec instance: {exec_id}")
         return session
 
@@ -113,8 +125,13 @@ class Execs:
         ]
 
     def check_startable(self, session: ExecSession) -> Container:
-        """The container of a session that can be started; ``Conflict`` when it was, or its container does not run."""
+        """The container of a session that can be started; ``Conflict`` when it was.
+
+        The sessions of a container that ended are gone with its run, as in Docker: ``NotFound``.
+        """
         container = self._registry.find(session.container_id)
+        if not container.state.is_running:
+            raise NotFound(f"No such exec instance: {session.id}")
         _require_running(container)
         if session.started:
             raise Conflict(f"Error: Exec command {session.id} has already run")
@@ -133,7 +150,7 @@ class Execs:
             # Whoever asks may leave, but a monitor that has been started must be told what to do, and watched.
             await self._noted(container.id, self._launch(session, container, streams))
         except MonitorFailure as failure:
-            session.running, error = False, ExecFailed(str(failure))
+            session.running, error = False, exec_failure(str(failure))
             if not failures.is_commands_own(str(failure)):
                 await self._refuse_if_over(session, container, failure)
             session.exit_code = error.exit_code

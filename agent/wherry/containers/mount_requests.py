@@ -137,7 +137,7 @@ def parse_mount(mount: MountSpec, index: int) -> MountPoint:
     builder = builders.get(mount.type)
     if builder is None:
         raise InvalidParameter(
-            "mount type is not supported",
+            f'invalid mount config for type "{mount.type}": mount type unknown',
             field=f"{field}.Type",
             value=mount.type,
             allowed="bind, volume, tmpfs or image",
@@ -146,6 +146,8 @@ def parse_mount(mount: MountSpec, index: int) -> MountPoint:
 
 
 def _bind_mount(mount: MountSpec) -> MountPoint:
+    if not mount.source:
+        raise InvalidParameter('invalid mount config for type "bind": field Source must not be empty')
     if not mount.source.startswith("/"):
         raise InvalidParameter(
             f"invalid mount config for type \"bind\": invalid mount path: '{mount.source}' mount path must be absolute"

@@ -13,7 +13,7 @@ from wherry.containers.model import Container
 from wherry.errors import SystemFailure
 
 TIMEOUT_SECONDS = 30
-OTHER_STATES = ("does not exist", "is stopped", "is not paused", "no such")
+OTHER_STATES = ("does not exist", "is stopped", "is creating", "is not paused", "no such")
 
 
 class OutOfState(SystemFailure):

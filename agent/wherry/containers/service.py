@@ -409,6 +409,11 @@ class Containers:
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
+    def shown_image(self, container: Container) -> str:
+        """The image as a list names it: by ID when its name has become another's, or has gone."""
+        name = container.config.image
+        return name if self._image_id(name) == container.image_id else container.image_id
+
     def _image_id(self, name: str) -> str | None:
         try:
             return self._context.images.find(name).id

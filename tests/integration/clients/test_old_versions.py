@@ -55,3 +55,24 @@ def test_the_client_removes_its_container(client: docker.APIClient, busybox: str
     made = client.create_container(busybox, "true", host_config={"AutoRemove": True})["Id"]
     assert client.inspect_container(made)["HostConfig"]["AutoRemove"] is False
     client.remove_container(made)
+
+
+@pytest.mark.parametrize(
+    ("client", "listed"), [("1.44", True), ("1.45", False)], indirect=["client"], ids=["1.44", "1.45"]
+)
+def test_a_containers_short_id_is_an_alias(client: docker.APIClient, busybox: str, listed: bool) -> None:
+    network = client.create_network("aliases")["Id"]
+    made = client.create_container(busybox, "true", host_config={"NetworkMode": "aliases"})["Id"]
+    try:
+        aliases = client.inspect_container(made)["NetworkSettings"]["Networks"]["aliases"]["Aliases"] or []
+        assert (made[:12] in aliases) is listed
+    finally:
+        client.remove_container(made)
+        client.remove_network(network)
+
+
+@of_version("1.43")
+def test_a_container_begins_in_one_network(client: docker.APIClient, busybox: str) -> None:
+    both = {"EndpointsConfig": {"one": {}, "two": {}}}
+    with pytest.raises(docker.errors.APIError, match="Container cannot be connected to network endpoints: one, two"):
+        client.create_container(busybox, "true", networking_config=both)

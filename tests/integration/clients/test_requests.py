@@ -128,3 +128,79 @@ def test_changes_of_a_commit_name_the_containers_variables(agent: PrivateAgent, 
     finally:
         agent.docker("rm", made)
         agent.docker("rmi", image)
+
+
+def test_events_until_a_time_are_those_that_have_been(agent: PrivateAgent, busybox: str) -> None:
+    name = agent.out("create", busybox, "true")
+    agent.docker("rm", name)
+    until = agent.out("info", "--format", "{{.SystemTime}}")
+    shown = agent.out("events", "--until", until, "--filter", f"container={name}", "--format", "{{.Action}}")
+    assert shown.split() == ["create", "destroy"]
+
+
+def test_a_list_names_an_image_by_id_when_its_name_went_to_another(agent: PrivateAgent, busybox: str) -> None:
+    agent.docker("tag", busybox, "moving:1")
+    made = agent.out("create", "moving:1", "true")
+    other = agent.out("commit", made, "moving:1")
+    try:
+        shown = agent.out("ps", "--all", "--no-trunc", "--filter", f"id={made}", "--format", "{{.Image}}")
+        assert shown == agent.out("inspect", "--format", "{{.Image}}", made)
+    finally:
+        agent.docker("rm", made)
+        agent.docker("rmi", "moving:1", other, check=False)
+
+
+def test_a_network_is_joined_by_way_of_another_container(agent: PrivateAgent, busybox: str) -> None:
+    first = agent.out("run", "--detach", busybox, "sleep", "1000")
+    second = agent.out("run", "--detach", "--network", f"container:{first}", busybox, "sleep", "1000")
+    try:
+        shown = agent.out("run", "--rm", "--network", f"container:{second}", busybox, "cat", "/etc/hosts")
+        assert shown == agent.out("exec", first, "cat", "/etc/hosts")
+    finally:
+        agent.docker("rm", "--force", second, first)
+
+
+def test_further_processes_answer_for_what_becomes_of_their_container(agent: PrivateAgent, busybox: str) -> None:
+    name = agent.out("run", "--detach", busybox, "sleep", "1000")
+    client = docker.APIClient(base_url=agent.host, timeout=60)
+    try:
+        with pytest.raises(docker.errors.APIError, match="executable file not found") as refused:
+            client.exec_start(client.exec_create(name, "invalid"), detach=True)
+        assert refused.value.status_code == 400
+        waiting = client.exec_create(name, "true")["Id"]
+        client.kill(name)
+        with pytest.raises(docker.errors.NotFound, match="No such exec instance"):
+            client.exec_start(waiting)
+        client.remove_container(name)
+        with pytest.raises(docker.errors.NotFound, match="No such exec instance"):
+            client.exec_inspect(waiting)
+    finally:
+        client.close()
+        agent.docker("rm", "--force", name, check=False)
+
+
+def test_an_empty_home_is_the_users(agent: PrivateAgent, busybox: str) -> None:
+    assert agent.out("run", "--rm", "--env", "HOME=", busybox, "sh", "-c", "echo $HOME") == "/root"
+
+
+def test_capabilities_may_be_one_word(agent: PrivateAgent, busybox: str) -> None:
+    client = docker.APIClient(base_url=agent.host, timeout=60)
+    made = client.create_container(busybox, "true", host_config={"CapAdd": "NET_ADMIN", "CapDrop": "MKNOD"})["Id"]
+    shown = client.inspect_container(made)["HostConfig"]
+    client.remove_container(made)
+    client.close()
+    assert [shown["CapAdd"], shown["CapDrop"]] == [["NET_ADMIN"], ["MKNOD"]]
+
+
+def test_detach_keys_that_are_none_are_refused(agent: PrivateAgent, busybox: str) -> None:
+    name = agent.out("run", "--detach", "--interactive", "--tty", busybox, "cat")
+    try:
+        target = f"/containers/{name}/attach?stream=1&stdin=1&detachKeys=ctrl-A%2Ca"
+        assert post(agent, target, "{}") == (400, "Invalid detach keys (ctrl-A,a) provided")
+    finally:
+        agent.docker("rm", "--force", name)
+
+
+def test_options_are_always_answered(agent: PrivateAgent) -> None:
+    words = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "OPTIONS")
+    assert agent.run(*words, "--unix-socket", str(agent.socket), "http://x/anything").stdout == b"200"
