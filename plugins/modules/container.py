@@ -731,6 +731,11 @@ options:
     description:
       - Seconds to wait for the end before the container is killed.
     type: int
+  storage_opts:
+    description:
+      - Options of the container's root file system. V(size) bounds what it may write outside of volumes, where the
+        disk of the host has project quotas.
+    type: dict
   sysctls:
     description:
       - Kernel parameters of the namespaces of the container.
@@ -752,6 +757,10 @@ options:
   user:
     description:
       - User and group of the first process, V(USER[:GROUP]).
+    type: str
+  userns_mode:
+    description:
+      - V(host) - the container keeps the users of the host, where the agent remaps those of containers.
     type: str
   uts:
     description:

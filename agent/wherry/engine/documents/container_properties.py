@@ -268,6 +268,7 @@ HOST = (
     in_host("runtime", "runtime", fields.filled),
     in_host("security_opt", "security_opts", fields.texts, shape=Shape.SET, canonical=_security),
     in_host("shm_size", "shm_size", quantities.size),
+    in_host("storage_opt", "storage_opts", values.string_map, shape=Shape.DICT, canonical=dict, show=dict),
     in_host("sysctls", "sysctls", values.sysctls, shape=Shape.DICT, canonical=dict, show=dict),
     in_host("tmpfs", "tmpfs", storage.tmpfs, shape=Shape.DICT, canonical=storage.canonical_tmpfs, show=dict),
     in_host(
@@ -278,6 +279,7 @@ HOST = (
         canonical=set,
         show=_ulimits_json,
     ),
+    in_host("userns_mode", "userns_mode", _text_choice("host")),
     in_host("uts_mode", "uts", fields.filled),
     in_host("volume_driver", "volume_driver", fields.filled),
     in_host("volumes_from", "volumes_from", fields.texts, shape=Shape.SET, canonical=set),
