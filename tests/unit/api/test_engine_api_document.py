@@ -46,7 +46,8 @@ def test_every_row_has_a_route_and_every_route_a_row() -> None:
     documented = {re.sub(r"\{\w+\}", "{}", name) for name in ENDPOINTS}
     for method, pattern in router.patterns():
         if not OPEN_ENDED.search(pattern) and not pattern.startswith("/plugins/{name:path}"):
-            shown = re.sub(r"\{\w+(:path)?\}", "{}", pattern)
+            # Some clients end a path in a slash: that is no endpoint of its own.
+            shown = re.sub(r"\{\w+(:path)?\}", "{}", pattern.rstrip("/"))
             assert f"{method} {shown}" in documented, f"{method} {pattern}: not documented"
 
 
