@@ -85,7 +85,7 @@ class AgentClient:
         content = None if body is None else json.dumps(body).encode()
         headers = {"Content-Type": "application/json"} if body is not None else {}
         with self.open(method, path, content, headers, query) as answer:
-            return self._decoded(answer.response.status, answer.response.read())
+            return decoded(self.agent, answer.response.status, answer.response.read())
 
     def events(self, method, path, body=None, query=None):
         """The lines of an answer that tells its progress, each decoded. Errors: AgentError, also for one told in a line.
@@ -96,7 +96,7 @@ class AgentClient:
         with self.open(method, path, body, {}, query) as answer:
             for line in self.checked(answer).response:
                 if line.strip():
-                    found.append(self._decoded(200, line))
+                    found.append(decoded(self.agent, 200, line))
         for event in found:
             if event.get("error"):
                 raise AgentError(event["error"], 200, event.get("errorDetail"))
@@ -121,21 +121,8 @@ class AgentClient:
     def checked(self, answer):
         """An ``OpenAnswer`` that is no refusal. Errors: AgentError with what the agent said."""
         if answer.response.status >= 400:
-            self._decoded(answer.response.status, answer.response.read())
+            decoded(self.agent, answer.response.status, answer.response.read())
         return answer
-
-    def _decoded(self, status, answer):
-        try:
-            document = json.loads(answer.decode("utf-8")) if answer.strip() else None
-        except ValueError as error:
-            raise AgentError("the agent at {0} sent no JSON: {1}".format(self.agent, error), status) from error
-        if status < 400:
-            return document
-        details = document if isinstance(document, dict) else {}
-        message = details.get("message") or "HTTP status {0}".format(status)
-        if status == 404 and message == "page not found":
-            raise AgentError("what listens at {0} is not a Wherry agent of this version".format(self.agent), 501)
-        raise AgentError(message, status, details)
 
     def _no_answer(self, error):
         """Where the agent was looked for, what happened, and what to do about it."""
@@ -151,6 +138,21 @@ class AgentClient:
                 "of its socket".format(self.agent, reason)
             )
         return AgentError("the Wherry agent at {0} broke off: {1}".format(self.agent, reason))
+
+
+def decoded(agent, status, answer):
+    """The JSON document of an answer with this HTTP status, ``None`` when it is empty. Errors: AgentError."""
+    try:
+        document = json.loads(answer.decode("utf-8")) if answer.strip() else None
+    except ValueError as error:
+        raise AgentError("the agent at {0} sent no JSON: {1}".format(agent, error), status) from error
+    if status < 400:
+        return document
+    details = document if isinstance(document, dict) else {}
+    message = details.get("message") or "HTTP status {0}".format(status)
+    if status == 404 and message == "page not found":
+        raise AgentError("what listens at {0} is not a Wherry agent of this version".format(agent), 501)
+    raise AgentError(message, status, details)
 
 
 def filters_query(filters):

@@ -60,3 +60,18 @@ def _with_absolute_source(entry):
     if colon and source[:1] in (".", "~"):
         source = os.path.abspath(os.path.expanduser(source))
     return source + colon + rest
+
+
+def with_end_of_run(result):
+    """The result of a task with exit code and output of the container, when it was waited for.
+
+    With an exit code other than 0 there is a message, and the task has failed.
+    """
+    outcomes = [action["outcome"] for action in result["actions"] if "exit_code" in action.get("outcome", {})]
+    if not outcomes:
+        return result
+    code, output = outcomes[-1]["exit_code"], outcomes[-1]["output"]
+    result = dict(result, status=code, container=dict(result["container"], Output=output))
+    if code != 0:
+        result["msg"] = "the container ended with exit code {0}: {1}".format(code, output.strip())
+    return result

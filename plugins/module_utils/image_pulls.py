@@ -16,6 +16,11 @@ def run(module, options, prepare):
         result = declare(module, options, "image", "image", prepare)
     except AgentError as error:
         fail(module, error)
+    module.exit_json(**with_pull(result))
+
+
+def with_pull(result):
+    """The result of a task about one image, with what its pull took beside the rest."""
     for pull in result.pop("pulls", []):
         result.update({name: value for name, value in pull.items() if name != "name"})
-    module.exit_json(**result)
+    return result

@@ -53,29 +53,49 @@ def declare(module, options, kind, fact, prepare=None):
 
     ``fact`` is the name under which the object is returned; ``prepare`` may change the resource before it is sent.
     """
-    resource = dict(declared(options, module.params), kind=kind)
+    body = {"resources": [resource_of(options, module.params, kind, prepare)]}
+    answer = AgentClient(module.params["agent"]).request("POST", declaration_path(module.check_mode), body)
+    return result_of(answer, fact, module._diff)
+
+
+def declaration_path(check_mode):
+    """Where declarations are sent."""
+    return "/wherry/v1/plan" if check_mode else "/wherry/v1/apply"
+
+
+def resource_of(options, parameters, kind, prepare=None):
+    """The resource that these parameters declare."""
+    resource = dict(declared(options, parameters), kind=kind)
     if prepare is not None:
         prepare(resource)
-    path = "/wherry/v1/plan" if module.check_mode else "/wherry/v1/apply"
-    answer = AgentClient(module.params["agent"]).request("POST", path, {"resources": [resource]})
+    return resource
+
+
+def result_of(answer, fact, with_difference):
+    """A module's result from the agent's answer."""
     result = {
         "changed": answer["changed"],
         "actions": answer["actions"],
         fact: answer["objects"][0]["object"] or {},
     }
-    if answer["pulls"]:
+    if answer.get("pulls"):
         result["pulls"] = answer["pulls"]
-    if module._diff:
+    if with_difference:
         result["diff"] = difference(answer["actions"])
     return result
 
 
-def fail(module, error):
-    """Ends the module with the sentence of an AgentError, and with option, value and what is allowed beside it."""
+def failure_of(error):
+    """What a failed task tells of an AgentError: the sentence, and option, value and what is allowed beside it."""
     details = {
         name: error.details[name] for name in ("field", "value", "allowed") if error.details.get(name) is not None
     }
-    module.fail_json(msg=error.message, **details)
+    return dict(details, msg=error.message)
+
+
+def fail(module, error):
+    """Ends the module with an AgentError."""
+    module.fail_json(**failure_of(error))
 
 
 def difference(actions):

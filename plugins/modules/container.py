@@ -869,34 +869,21 @@ pulls:
 
 from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentError
 from ansible_collections.wherry.node.plugins.module_utils.container_options import OPTIONS
-from ansible_collections.wherry.node.plugins.module_utils.container_resource import as_resource
+from ansible_collections.wherry.node.plugins.module_utils.container_resource import as_resource, with_end_of_run
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import declare, fail, resource_module
-
-
-def end_of_run(result):
-    """Exit code and output of a container that was waited for, ``None`` when none was."""
-    outcomes = [action["outcome"] for action in result["actions"] if "exit_code" in action.get("outcome", {})]
-    return outcomes[-1] if outcomes else None
 
 
 def main():
     """Runs the module."""
     module = resource_module(OPTIONS)
     try:
-        result = declare(module, OPTIONS, "container", "container", as_resource)
+        result = with_end_of_run(declare(module, OPTIONS, "container", "container", as_resource))
     except AgentError as error:
         fail(module, error)
-    outcome = end_of_run(result)
-    if outcome is not None:
-        result["status"] = outcome["exit_code"]
-        result["container"] = dict(result["container"], Output=outcome["output"])
-        if module.params["output_logs"]:
-            module.log(outcome["output"])
-        if outcome["exit_code"] != 0:
-            message = "the container ended with exit code {0}: {1}".format(
-                outcome["exit_code"], outcome["output"].strip()
-            )
-            module.fail_json(msg=message, **result)
+    if module.params["output_logs"] and "status" in result:
+        module.log(result["container"]["Output"])
+    if result.get("status"):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

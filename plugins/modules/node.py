@@ -132,6 +132,12 @@ objects:
     - kind: volume
       name: database
       object: {"Name": "database", "Driver": "local"}
+pulls:
+  description: What the pulls of images took - name, digest, bytes, seconds, and endpoints that served them.
+  returned: when an image was pulled
+  type: list
+  elements: dict
+  sample: []
 actions:
   description: What was done, or in check mode would be done, in order.
   returned: success
@@ -147,114 +153,35 @@ actions:
       after: {"state": "present"}
 """
 
-import re
-
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible_collections.wherry.node.plugins.module_utils import container_options, resource_options
 from ansible_collections.wherry.node.plugins.module_utils.agent_client import AgentClient, AgentError
-from ansible_collections.wherry.node.plugins.module_utils.container_resource import as_resource
+from ansible_collections.wherry.node.plugins.module_utils.node_declaration import OPTIONS, Declaration
 from ansible_collections.wherry.node.plugins.module_utils.resource_module import (
-    declared,
-    difference,
+    declaration_path,
     fail,
     resource_module,
 )
 
-KINDS = {
-    "registry_mirrors": ("registry_mirror", resource_options.REGISTRY_MIRROR, None),
-    "images": ("image", resource_options.IMAGE, resource_options.image_with_host_paths),
-    "networks": ("network", resource_options.NETWORK, None),
-    "volumes": ("volume", resource_options.VOLUME, None),
-    "containers": ("container", container_options.OPTIONS, as_resource),
-}
-"""By option: the kind that the agent knows, the options of an entry, and what is done to it before it is sent."""
-
-OPTIONS = {
-    "registry_mirrors": {"type": "list", "elements": "dict", "default": [], "no_log": False},
-    "images": {"type": "list", "elements": "dict", "default": []},
-    "networks": {"type": "list", "elements": "dict", "default": []},
-    "volumes": {"type": "list", "elements": "dict", "default": []},
-    "containers": {"type": "list", "elements": "dict", "default": []},
-    "owner": {"type": "str", "default": "node"},
-    "purge": {"type": "list", "elements": "str", "choices": ["containers", "networks", "volumes"], "default": []},
-}
-
-
-class Declaration:
-    """The resources of a task, with the place of each in the task. Errors: AgentError."""
-
-    def __init__(self, module):
-        self.resources = []
-        self._module = module
-        self._places = []
-        for option in KINDS:
-            for number, entry in enumerate(module.params[option]):
-                self._add(option, "{0}[{1}]".format(option, number), entry)
-
-    def _add(self, option, place, entry):
-        kind, options, prepare = KINDS[option]
-        found = ArgumentSpecValidator(options).validate(entry)
-        # What the validator has found secret must not come out with the results of the task.
-        self._module.no_log_values.update(found._no_log_values)
-        if found.error_messages:
-            raise AgentError("{0}: {1}".format(place, found.error_messages[0]))
-        resource = dict(declared(options, found.validated_parameters), kind=kind)
-        if prepare is not None:
-            prepare(resource)
-        self.resources.append(resource)
-        self._places.append(place)
-
-    def placed(self, text):
-        """A text of the agent with resources named as the task names them."""
-        return re.sub(r"\bresources\[(\d+)\]", lambda match: self._places[int(match.group(1))], text)
-
-    def in_words_of_the_task(self, error):
-        """The agent's error, which counts resources, with the options of the task."""
-        details = {
-            name: self.placed(value) if isinstance(value, str) else value for name, value in error.details.items()
-        }
-        message = self.placed(error.message)
-        if len(self._places) == 1 and details.get("field") and "resources[" not in error.message:
-            details["field"] = "{0}.{1}".format(self._places[0], details["field"])
-            message = "{0}.{1}".format(self._places[0], message)
-        return AgentError(message, error.status, details)
-
-    def request(self):
-        """The body for the agent."""
-        purge = [KINDS[option][0] for option in self._module.params["purge"]]
-        return {"resources": self.resources, "owner": self._module.params["owner"], "purge": purge}
-
 
 def run(module, declaration):
     """Hands the declaration over; returns the module's result. Errors: AgentError."""
-    if not declaration.resources and not module.params["purge"]:
-        return {"changed": False, "actions": [], "objects": []}
-    path = "/wherry/v1/plan" if module.check_mode else "/wherry/v1/apply"
+    if declaration.is_empty:
+        return declaration.result_of_nothing()
+    client = AgentClient(module.params["agent"])
     try:
-        answer = AgentClient(module.params["agent"]).request("POST", path, declaration.request())
+        answer = client.request("POST", declaration_path(module.check_mode), declaration.request())
     except AgentError as error:
         raise declaration.in_words_of_the_task(error) from error
-    result = {name: answer[name] for name in ("changed", "actions", "objects")}
-    if module._diff:
-        result["diff"] = [
-            dict(difference([action]), before_header=_header(action), after_header=_header(action))
-            for action in answer["actions"]
-            if action["changed"]
-        ]
-    return result
-
-
-def _header(action):
-    return "{0} {1} ({2})".format(action["kind"], action["name"], action["action"])
+    return declaration.result_of(answer, module._diff)
 
 
 def main():
     """Runs the module."""
     module = resource_module(OPTIONS)
-    if not module.params["owner"]:
-        module.fail_json(msg="owner: must not be empty")
     try:
-        result = run(module, Declaration(module))
+        declaration = Declaration(module.params)
+        # What the entries hold of secrets must not come out with the results of the task.
+        module.no_log_values.update(declaration.secrets)
+        result = run(module, declaration)
     except AgentError as error:
         fail(module, error)
     module.exit_json(**result)

@@ -1,0 +1,17 @@
+# Copyright (c) The Wherry project
+# GNU General Public License v3.0+ (see plugins/LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The action of wherry.node.volume: asks the agent directly where it can."""
+
+from __future__ import annotations
+
+from ansible_collections.wherry.node.plugins.module_utils.resource_options import VOLUME
+from ansible_collections.wherry.node.plugins.plugin_utils.fast_path import ResourceAction
+
+
+class ActionModule(ResourceAction):
+    """One volume."""
+
+    KIND = "volume"
+    OPTIONS = VOLUME
