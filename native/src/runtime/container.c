@@ -224,22 +224,21 @@ int wherry_container_save(const struct wherry_container *container, struct wherr
     return wherry_file_replace(container->directory, STATE_FILE, text, length, 0600, err);
 }
 
+/* The freezer is v1's own hierarchy or, where that is not mounted, the v2 tree: on a hybrid host too. */
 static bool frozen(const struct wherry_container *container)
 {
-    const struct wherry_cgroup *cgroup = &container->cgroup;
-    bool on_v2 = cgroup->layout == WHERRY_CGROUP_V2 && cgroup->count > 0;
-    const char *unified = on_v2 ? cgroup->at[0].path : NULL;
-    const char *freezer = on_v2 ? NULL : wherry_cgroup_path(cgroup, "freezer");
+    const char *freezer = wherry_cgroup_path(&container->cgroup, "freezer");
     char path[PATH_MAX], state[32] = "";
     cleanup_close int fd = -1;
 
-    if (freezer == NULL && unified == NULL)
+    if (freezer == NULL)
         return false;
-    if (freezer != NULL)
-        snprintf(path, sizeof(path), "%s/freezer.state", freezer);
-    else
-        snprintf(path, sizeof(path), "%s/cgroup.freeze", unified);
+    snprintf(path, sizeof(path), "%s/freezer.state", freezer);
     fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        snprintf(path, sizeof(path), "%s/cgroup.freeze", freezer);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+    }
     if (fd < 0 || read(fd, state, sizeof(state) - 1) <= 0)
         return false;
     return state[0] == '1' || strncmp(state, "FR", 2) == 0;
