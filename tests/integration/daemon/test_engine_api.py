@@ -199,7 +199,15 @@ def test_every_served_endpoint_answers_as_the_specification_has_it(walker: Walke
     walker("POST", "/networks/prune", query='?filters={"label":["walked=no"]}')
     walker("DELETE", "/volumes/{name}", name=NAME)
     walker("POST", "/volumes/prune", query='?filters={"label":["walked=no"]}')
-    for path in ("/info", "/version", "/_ping", "/system/df", "/plugins", "/wherry/v1/kernel"):
+    for path in (
+        "/info",
+        "/version",
+        "/_ping",
+        "/system/df",
+        "/plugins",
+        "/wherry/v1/kernel",
+        "/wherry/v1/images/unused",
+    ):
         walker("GET", path)
     walker("HEAD", "/_ping")
     walker("GET", "/events", query="?since=1&until=2")
