@@ -28,8 +28,7 @@ static int parse_sub_cgroup(const char *text, unsigned *controllers, const char 
     *controllers = ~0U;
     *path = colon != NULL ? colon + 1 : text;
     if (leads_up(*path))
-        return wherry_error_set(err, EINVAL, "--cgroup: %s: bad sub cgroup path: it leads out of the container's",
-                                text);
+        return wherry_error_set(err, EINVAL, "--cgroup: bad sub cgroup path: %s is not a sub cgroup path", text);
     for (const char *at = text; colon != NULL && at < colon;) {
         size_t length = strcspn(at, ",:");
         int controller = cgroup_controller_find(at, length);

@@ -24,7 +24,8 @@ static int connect_agent(const char *path, struct wherry_error *err)
         return wherry_error_set(err, ENAMETOOLONG, "linux.seccomp.listenerPath: %s", path);
     strcpy(address.sun_path, path);
     if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-        return wherry_error_set(err, errno, "linux.seccomp.listenerPath: connect to %s", path);
+        return wherry_error_set(err, errno, "linux.seccomp.listenerPath: failed to connect with seccomp agent at %s",
+                                path);
     return wherry_steal_fd(&fd);
 }
 
