@@ -31,7 +31,7 @@ def summary(image: Image, version: Version, *, shared_size: int = -1, containers
         digests = digests or ["<none>@<none>"]
     body: dict[str, Any] = {
         "Id": image.id,
-        "ParentId": "",
+        "ParentId": image.parent,
         "RepoTags": tags,
         "RepoDigests": digests,
         "Created": int(seconds_of(image.created)),
@@ -50,7 +50,7 @@ def inspect(image: Image, directories: Sequence[Path], last_tagged: str, version
         "Id": image.id,
         "RepoTags": list(image.repo_tags),
         "RepoDigests": list(image.repo_digests),
-        "Parent": "",
+        "Parent": image.parent,
         "Comment": document.history[-1].comment if document.history else "",
         "Created": document.created,
         "DockerVersion": document.docker_version,

@@ -56,7 +56,7 @@ async def list_images(agent: Agent, request: Request) -> Response:
     return JsonResponse(
         [
             render.summary(image, request.version, shared_size=agent.images.shared_size(image) if shared else -1)
-            for image in agent.images.list(filters)
+            for image in agent.images.list(filters, everything=request.query.flag("all"))
         ]
     )
 

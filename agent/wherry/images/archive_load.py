@@ -19,6 +19,7 @@ from wherry.images.compression import GZIP, MAGIC_BYTES, PLAIN, ZSTD, decompress
 from wherry.images.config_document import parse_config_document
 from wherry.images.manifest import (
     CONFIG_MAX,
+    CONFIG_TYPES,
     DOCUMENT_MAX,
     LAYERS_MAX,
     OCI_CONFIG,
@@ -110,7 +111,7 @@ async def _take_blob(index: TarParts, store: BlobStore, descriptor: Descriptor) 
         raise InvalidParameter(f"the archive lacks the blob {descriptor.digest}, or has it in another size")
     if member.digest != descriptor.digest:
         raise InvalidParameter(f"blob verification failed for digest {descriptor.digest}: it is {member.digest}")
-    await in_thread_to_the_end(store.adopt, member.path, member.digest)
+    await in_thread_to_the_end(store.adopt, member.path, member.digest, flush=descriptor.media_type in CONFIG_TYPES)
 
 
 def _blob_name(digest: str) -> str:
@@ -190,7 +191,7 @@ async def _docker_layer(index: TarParts, store: BlobStore, name: str) -> Descrip
     if member is None:
         raise InvalidParameter(f"the archive lacks the layer {name}")
     if not store.has(member.digest, member.size):
-        await in_thread_to_the_end(store.adopt, member.path, member.digest)
+        await in_thread_to_the_end(store.adopt, member.path, member.digest, flush=False)
     with store.path(member.digest).open("rb") as file:
         kind = recognise(file.read(MAGIC_BYTES))
     if kind not in (PLAIN, GZIP, ZSTD):

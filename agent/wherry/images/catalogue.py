@@ -64,6 +64,7 @@ class Catalogue:
             layers=manifest.layers,
             chain_ids=chain,
             layer_sizes=tuple(self._layers.size(chain_id) for chain_id in chain),
+            parent=row.parent,
         )
         return self._named(image)
 
@@ -117,6 +118,10 @@ class Catalogue:
         if len(found) > 1:
             raise InvalidParameter(f"ambiguous image ID prefix: {text}")
         return self._images[found[0]] if found else None
+
+    def children(self, image_id: str) -> list[Image]:
+        """The images that were made from this one here."""
+        return [image for image in self._images.values() if image.parent == image_id]
 
     def is_whole(self, image_id: str) -> bool:
         """Whether there is an image of this ID with every layer unpacked."""

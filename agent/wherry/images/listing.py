@@ -118,8 +118,10 @@ def prune_test(filters: Filters) -> Callable[[Image], bool]:
     return test
 
 
-def history_rows(image: Image) -> list[HistoryRow]:
-    """The steps of an image, the newest first. Only the newest has an ID: a pulled image does not say the others."""
+def history_rows(image: Image, ancestors: Sequence[Image] = ()) -> list[HistoryRow]:
+    """The steps of an image, the newest first. Besides the newest, those have an ID that made an image which is here
+    (``ancestors``): a pulled image does not say the others.
+    """
     sizes = list(image.layer_sizes)
     rows: list[HistoryRow] = []
     for entry in image.document.history:
@@ -133,4 +135,8 @@ def history_rows(image: Image) -> list[HistoryRow]:
         return [HistoryRow(image.id, created, "", image.repo_tags, 0, "")]
     newest = rows[0]
     first = HistoryRow(image.id, newest.created, newest.created_by, image.repo_tags, newest.size, newest.comment)
+    known = {len(one.document.history): one for one in ancestors if 0 < len(one.document.history) < len(rows)}
+    for length, one in known.items():
+        at = len(rows) - length
+        rows[at] = replace(rows[at], id=one.id, tags=one.repo_tags)
     return [first, *rows[1:]]

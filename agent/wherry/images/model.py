@@ -59,7 +59,10 @@ class ConfigDocument:
 
 @dataclass(frozen=True)
 class Image:
-    """An image in the store. ``size`` is that of the unpacked layers in bytes; ``created`` is RFC 3339 or ""."""
+    """An image in the store. ``size`` is that of the unpacked layers in bytes; ``created`` is RFC 3339 or "".
+
+    ``parent`` is the ID of the image that it was made from on this host, or "".
+    """
 
     id: str
     document: ConfigDocument
@@ -70,6 +73,7 @@ class Image:
     repo_tags: tuple[str, ...] = ()
     repo_digests: tuple[str, ...] = ()
     last_tagged: float | None = None
+    parent: str = ""
 
     @property
     def config(self) -> ImageConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wherry.errors import Conflict
 from wherry.images.catalogue import Catalogue
@@ -31,12 +31,18 @@ class Decision:
     tags: Sequence[Reference] = ()
     digests: Sequence[Reference] = ()
     gone: Image | None = None
+    parents: Sequence[Image] = ()  # that nobody names any more, and nothing else is made from
 
     @property
     def removals(self) -> list[Removal]:
         """It as clients are told."""
         untagged: list[Removal] = [Untagged(name.familiar) for name in (*self.tags, *self.digests)]
-        return untagged if self.gone is None else [*untagged, Deleted(self.gone.id)]
+        return [*untagged, *(Deleted(image.id) for image in self.images)]
+
+    @property
+    def images(self) -> list[Image]:
+        """The images that go, the one that was named first."""
+        return [] if self.gone is None else [self.gone, *self.parents]
 
 
 class Remover:
@@ -46,24 +52,39 @@ class Remover:
         self._catalogue = catalogue
         self._in_use = in_use
 
-    def remove(self, text: str, *, force: bool) -> Decision:
+    def remove(self, text: str, *, force: bool, parents: bool = True) -> Decision:
         """Removes what ``text`` names from the record. Errors: as ``decide``."""
-        decision = self.decide(text, force=force)
-        if decision.gone is not None:
-            self._catalogue.drop(decision.gone)
-        else:
+        decision = self.decide(text, force=force, parents=parents)
+        for image in decision.images:
+            self._catalogue.drop(image)
+        if decision.gone is None:
             self._catalogue.drop_names(decision.tags, decision.digests)
         return decision
 
-    def decide(self, text: str, *, force: bool) -> Decision:
-        """What a removal of what ``text`` names takes; nothing changes.
+    def decide(self, text: str, *, force: bool, parents: bool = True) -> Decision:
+        """What a removal of what ``text`` names takes; nothing changes. ``parents`` go too when nobody needs them.
 
-        Errors: ``Conflict`` when containers or other names stand against it, ``NotFound``.
+        Errors: ``Conflict`` when containers, other names or images made from it stand against it, ``NotFound``.
         """
         image = self._catalogue.find(text)
         if names_image_itself(text, image):
-            return self._image(image, force)
-        return self._name(parse(text).with_default_tag(), image, force)
+            decision = self._image(image, force)
+        else:
+            decision = self._name(parse(text).with_default_tag(), image, force)
+        if decision.gone is None or not parents:
+            return decision
+        return replace(decision, parents=self._orphans(decision.gone))
+
+    def _orphans(self, image: Image) -> list[Image]:
+        """The parents, and theirs, that have no name, no container, and no other child."""
+        found: list[Image] = []
+        while image.parent and (parent := self._catalogue.get(image.parent)) is not None:
+            others = [child for child in self._catalogue.children(parent.id) if child.id != image.id]
+            if others or parent.repo_tags or parent.repo_digests or self._in_use(parent.id):
+                break
+            found.append(parent)
+            image = parent
+        return found
 
     def _name(self, name: Reference, image: Image, force: bool) -> Decision:
         tags, digests = self._catalogue.references_of(image)
@@ -82,6 +103,8 @@ class Remover:
                 )
             self._refuse_running(image, users)
             return Decision(tags, digests)
+        if self._catalogue.children(image.id):
+            return Decision(tags, digests)  # what others are made from loses its name alone
         return Decision(tags, digests, image)
 
     def _untag(self, name: Reference, others: list[Reference], digests: list[Reference]) -> Decision:
@@ -99,6 +122,10 @@ class Remover:
         tags, digests = self._catalogue.references_of(image)
         repositories = {tag.repository for tag in tags}
         users = self._in_use(image.id)
+        if self._catalogue.children(image.id):
+            raise Conflict(
+                f"conflict: unable to delete {short(image.id)} (cannot be forced) - image has dependent child images"
+            )
         self._refuse_running(image, users)
         if not force:
             if len(repositories) > 1:

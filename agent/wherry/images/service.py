@@ -7,9 +7,11 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wherry.aio import in_thread
 from wherry.config import Config
 from wherry.errors import InvalidParameter, NotFound, WherryError
 from wherry.events import Events
@@ -127,6 +129,8 @@ class Images:
                 continue
             log.warning("image %s: unpacking layer %s again%s", image.id, chain_id, " (lost)" * (chain_id in lost))
             try:
+                # A layer's blob is flushed with the layer, behind the pull: a power cut may have caught it as well.
+                await in_thread(self._store.drop_unless_whole, layer.digest)
                 await self._layers.unpack(chain_id, diff_id, self._store.path(layer.digest))
             except (WherryError, OSError) as error:
                 log.error("image %s cannot be used; pull or load it again: %s", image.id, error)
@@ -156,10 +160,15 @@ class Images:
                 f"for {image.platform}"
             )
 
-    def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> Sequence[Image]:
-        """The images that pass the filters of ``docker images``, the newest first."""
+    def list(self, filters: Mapping[str, Sequence[str]] | None = None, *, everything: bool = True) -> Sequence[Image]:
+        """The images that pass the filters of ``docker images``, the newest first.
+
+        Without ``everything`` those are left out that have no name and only are what others were made from.
+        """
         selection = listing.Selection(filters or {}, self.find)
-        return selection.apply(self._catalogue.all(), self._names)
+        parents = set() if everything else {image.parent for image in self._catalogue.all()}
+        images = [one for one in self._catalogue.all() if one.repo_tags or one.repo_digests or one.id not in parents]
+        return selection.apply(images, self._names)
 
     def _names(self, image: Image) -> Sequence[Reference]:
         return self._catalogue.references_of(image)[0]
@@ -171,7 +180,7 @@ class Images:
 
     def history(self, image: Image) -> Sequence[HistoryRow]:
         """The steps that made it, the newest first."""
-        return listing.history_rows(image)
+        return listing.history_rows(image, self._ancestors(image))
 
     def layer_directories(self, image: Image) -> Sequence[Path]:
         """The directories of its layers, the lowest first."""
@@ -435,7 +444,8 @@ class Images:
             made = await commit(
                 parent, pack, self._store, self._layers, config=config, entry=entry, container=container
             )
-            image = self._catalogue.add(_row(made.id, made.manifest), [reference] if reference else [], [])
+            row = replace(_row(made.id, made.manifest), parent=parent.id)
+            image = self._catalogue.add(row, [reference] if reference else [], [])
         if reference is not None:
             self._events.publish("image", "tag", image.id, {"name": reference.familiar})
         return image
@@ -526,13 +536,12 @@ class Images:
     ) -> Sequence[Removal]:
         """Removes a name, and with an image's last name the image, its blobs and its layers that no other has.
 
-        ``no_prune`` keeps untagged parents, of which there are none here: images do not point at parents. ``dry_run``
-        only says what would go. Errors: ``NotFound``, ``Conflict`` in Docker's words.
+        ``no_prune`` keeps the images that it was made from here and that nobody names any more. ``dry_run`` only says
+        what would go. Errors: ``NotFound``, ``Conflict`` in Docker's words.
         """
-        del no_prune
         if dry_run:
-            return self._would_remove(self._remover.decide(name, force=force))
-        decision = self._remover.remove(name, force=force)
+            return self._would_remove(self._remover.decide(name, force=force, parents=not no_prune))
+        decision = self._remover.remove(name, force=force, parents=not no_prune)
         removals = decision.removals
         if decision.gone is not None:
             layers, _ = await self._collector.collect()
@@ -545,14 +554,15 @@ class Images:
     def _would_remove(self, decision: Decision) -> Sequence[Removal]:
         if decision.gone is None:
             return decision.removals
-        rest = {chain for image in self._catalogue.all() if image.id != decision.gone.id for chain in image.chain_ids}
+        going = {image.id for image in decision.images}
+        rest = {chain for image in self._catalogue.all() if image.id not in going for chain in image.chain_ids}
         return [*decision.removals, *(Deleted(c) for c in reversed(decision.gone.chain_ids) if c not in rest)]
 
     async def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
         """Removes images that no container uses: the untagged ones, or with ``dangling=false`` all."""
         removed: list[Removal] = []
         for image in self._unused(filters):
-            removed += self._remover.remove(image.id, force=True).removals
+            removed += self._remover.remove(image.id, force=True, parents=False).removals
         layers, freed = await self._collector.collect()
         removed += [Deleted(chain_id) for chain_id in layers]
         if removed:
@@ -562,13 +572,31 @@ class Images:
     def unused(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
         """What ``prune`` would remove now, and how many bytes that would give back; nothing is."""
         chosen = self._unused(filters)
-        removed = [item for image in chosen for item in self._remover.decide(image.id, force=True).removals]
+        removed: list[Removal] = []
+        for image in chosen:
+            tags, digests = self._catalogue.references_of(image)
+            removed += Decision(tags, digests, image).removals
         layers, freed = self._collector.preview({image.id for image in chosen})
         return PruneResult((*removed, *(Deleted(chain_id) for chain_id in layers)), freed)
 
     def _unused(self, filters: Mapping[str, Sequence[str]] | None) -> Sequence[Image]:
+        """What a prune may take, children before those that they were made from."""
         test = listing.prune_test(filters or {})
-        return [image for image in self._catalogue.all() if test(image) and not self.in_use(image.id)]
+        chosen = [image for image in self._catalogue.all() if test(image) and not self.in_use(image.id)]
+        while True:
+            going = {image.id for image in chosen}
+            kept = [one for one in chosen if all(child.id in going for child in self._catalogue.children(one.id))]
+            if len(kept) == len(chosen):
+                return sorted(kept, key=lambda image: len(self._ancestors(image)), reverse=True)
+            chosen = kept
+
+    def _ancestors(self, image: Image) -> Sequence[Image]:
+        """The images that it was made from here, the nearest first."""
+        found: list[Image] = []
+        while image.parent and (parent := self._catalogue.get(image.parent)) is not None:
+            found.append(parent)
+            image = parent
+        return found
 
     def _note_settling(self) -> None:
         """Lets new layers reach the disk without anybody waiting for it."""

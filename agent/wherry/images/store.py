@@ -1,13 +1,14 @@
 """The store on disk: an OCI image layout that skopeo and umoci read.
 
-Blobs are written below ``ingest/``, flushed, and renamed to their digest, so what lies under ``blobs/`` is whole and
-is what its name says, even after a power cut. ``index.json`` is written the same way after every change; it repeats
-what the database records, for other readers. Source: OCI image-spec ``image-layout.md``.
+Blobs are written below ``ingest/`` and renamed to their digest, so what lies under ``blobs/`` is whole and is what its
+name says. Before that it is flushed, so that this holds after a power cut, too, but for blobs of layers: those are
+flushed behind the pull with the layers themselves, which say whether that was done (``layers.py``). ``index.json`` is
+written after every change; it repeats what the database records, for other readers. Source: OCI image-spec
+``image-layout.md``.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import json
@@ -18,7 +19,7 @@ from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
-from wherry.aio import in_thread_to_the_end, to_the_end
+from wherry.aio import in_thread_to_the_end
 from wherry.errors import SystemFailure
 from wherry.images.manifest import OCI_INDEX, Descriptor, descriptor_json
 
@@ -58,21 +59,22 @@ class BlobWriter:
         self._fd = os.open(path, flags, BLOB_MODE)
 
     @property
+    def read_along(self) -> bool:
+        """Whether a reader has the bytes, too."""
+        return self._reader is not None
+
+    @property
     def digest(self) -> str:
         """The digest of what has been written, known after ``finish``."""
         return self._found
 
     async def finish(self) -> str:
-        """No more comes: the digest of all that has been written, which is on its way to the disk meanwhile."""
+        """No more comes: the digest of all that has been written."""
         await self.flush()
         if self._reader is None:
             self._found = f"sha256:{self._hash.hexdigest()}"
             return self._found
-        syncing = asyncio.ensure_future(in_thread_to_the_end(self.sync))
-        try:
-            found = await self._reader.digest()
-        finally:
-            await to_the_end(_ended(syncing))
+        found = await self._reader.digest()
         if found is None:
             await in_thread_to_the_end(self._read_back)
             found = f"sha256:{self._hash.hexdigest()}"
@@ -218,20 +220,51 @@ class BlobStore:
         return BlobWriter(self._ingest / f"{digest.removeprefix('sha256:')}.part", resume=True, reader=reader)
 
     async def commit(self, writer: BlobWriter) -> str:
-        """Makes what was written a blob; returns its digest."""
+        """Makes what was written a blob; returns its digest.
+
+        It is flushed before it gets its name, unless somebody read along: who did answers for it until it is.
+        """
         if not writer.digest:
             await writer.finish()
         await in_thread_to_the_end(self._settle, writer)
         return writer.digest
 
     def _settle(self, writer: BlobWriter) -> None:
-        writer.sync()
+        if not writer.read_along:
+            writer.sync()
         writer.close()
         writer.path.rename(self.path(writer.digest))
-        _sync_directory(self._blobs)
+        if not writer.read_along:
+            _sync_directory(self._blobs)
 
-    def adopt(self, path: Path, digest: str) -> None:
-        """Makes a whole file of ``ingest/``, whose digest is known, a blob."""
+    def adopt(self, path: Path, digest: str, *, flush: bool) -> None:
+        """Makes a whole file of ``ingest/``, whose digest is known, a blob. ``flush`` it unless it is a layer's, which
+        is looked at again after a power cut.
+        """
+        if flush:
+            self._flush(path)
+        path.rename(self.path(digest))
+        if flush:
+            _sync_directory(self._blobs)
+
+    def drop_unless_whole(self, digest: str) -> None:
+        """Removes a blob whose bytes are not those of its digest, so that it can be brought again.
+
+        Errors: ``SystemFailure`` when it was so, or is missing.
+        """
+        found = hashlib.sha256()
+        try:
+            with self.path(digest).open("rb") as file:
+                while piece := file.read(WRITE_SIZE):
+                    found.update(piece)
+        except OSError as error:
+            raise SystemFailure(f"blob {digest} cannot be read: {error.strerror}") from error
+        if found.hexdigest() != digest.removeprefix("sha256:"):
+            self.remove(digest)
+            raise SystemFailure(f"blob {digest} was damaged and is removed")
+
+    @staticmethod
+    def _flush(path: Path) -> None:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
         try:
             os.fdatasync(fd)
@@ -239,8 +272,6 @@ class BlobStore:
             raise SystemFailure(f"cannot write {path.parent}: {error.strerror}") from error
         finally:
             os.close(fd)
-        path.rename(self.path(digest))
-        _sync_directory(self._blobs)
 
     async def save_stream(self, chunks: AsyncIterator[bytes]) -> tuple[str, int]:
         """Stores a stream as a blob; returns digest and size in bytes."""
@@ -290,13 +321,6 @@ class BlobStore:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise SystemFailure(f"cannot write {path}: {error.strerror}") from error
-
-
-async def _ended(work: asyncio.Future[None]) -> None:
-    """Waits for work, whatever comes of it: what a flush tells here it tells again when the blob gets its name."""
-    await asyncio.wait([work])
-    if not work.cancelled():
-        work.exception()
 
 
 def _sync_directory(path: Path) -> None:

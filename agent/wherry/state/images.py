@@ -36,18 +36,23 @@ MIGRATIONS = [
         settled INTEGER NOT NULL DEFAULT 0
     );
     """,
+    "ALTER TABLE image ADD COLUMN parent TEXT NOT NULL DEFAULT ''",
 ]
 
 
 @dataclass(frozen=True)
 class ImageRow:
-    """An image: its configuration's digest is its ID; ``recorded_at`` is in seconds since the epoch."""
+    """An image: its configuration's digest is its ID; ``recorded_at`` is in seconds since the epoch.
+
+    ``parent`` is the ID of the image that it was made from on this host, or "".
+    """
 
     id: str
     manifest_digest: str
     manifest_type: str
     manifest_size: int
     recorded_at: float
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,8 @@ class ImageTable:
     def images(self) -> list[ImageRow]:
         """All images, oldest record first."""
         rows = self._database.execute(
-            "SELECT id, manifest_digest, manifest_type, manifest_size, recorded_at FROM image ORDER BY recorded_at, id",
+            "SELECT id, manifest_digest, manifest_type, manifest_size, recorded_at, parent FROM image"
+            " ORDER BY recorded_at, id",
             (),
         )
         return [ImageRow(*row) for row in rows]
@@ -118,8 +124,8 @@ class ImageTable:
         """Writes an image with names of it, in one transaction; names move here from other images."""
         with self._database.transaction():
             self._database.execute(
-                "INSERT INTO image (id, manifest_digest, manifest_type, manifest_size, recorded_at)"
-                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+                "INSERT INTO image (id, manifest_digest, manifest_type, manifest_size, recorded_at, parent)"
+                " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
                 " manifest_digest = excluded.manifest_digest, manifest_type = excluded.manifest_type,"
                 " manifest_size = excluded.manifest_size",
                 (
@@ -128,6 +134,7 @@ class ImageTable:
                     image.manifest_type,
                     image.manifest_size,
                     image.recorded_at,
+                    image.parent,
                 ),
             )
             for tag in tags:

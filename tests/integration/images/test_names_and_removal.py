@@ -130,3 +130,27 @@ def test_malformed_names_are_refused_in_dockers_words(host: PrivateAgent, image:
     for repository, needle in (("UPPER", "repository name must be lowercase"), ("a..b", "invalid reference format")):
         with pytest.raises(docker.errors.APIError, match=needle):
             client.api.tag(image, repository, "1")
+
+
+def test_image_that_others_are_made_from_stays_for_them_and_goes_with_the_last(host: PrivateAgent, image: str) -> None:
+    del image
+    host.docker("import", "-c", "CMD true", "-", "base:1", input=layer_tar({"base": b"base"}))
+    base = host.out("images", "-q", "--no-trunc", "base:1")
+    host.out("create", "--name", "maker", "base:1")
+    child = host.out("commit", "maker", "child:1")
+    host.out("rm", "maker")
+    assert json.loads(host.out("image", "inspect", "child:1"))[0]["Parent"] == base
+    assert [line.split()[0] for line in host.out("history", "-q", "--no-trunc", "child:1").splitlines()] == [
+        child,
+        base,
+    ]
+    refused = host.docker("rmi", "-f", base, check=False).stderr.decode()
+    assert "(cannot be forced) - image has dependent child images" in refused
+    assert host.out("rmi", "base:1") == "Untagged: base:1"
+    ids = lambda *options: host.out("images", "-q", "--no-trunc", *options).split()  # noqa: E731
+    assert base not in ids() and base in ids("--all")
+    assert host.out("image", "prune", "-f") == "Total reclaimed space: 0B"
+    host.restart()
+    removed = host.out("rmi", "child:1").splitlines()
+    assert removed[:3] == ["Untagged: child:1", f"Deleted: {child}", f"Deleted: {base}"]
+    assert base not in ids("--all")

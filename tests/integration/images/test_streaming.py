@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import random
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
@@ -152,6 +154,34 @@ def test_configured_limits_hold_for_size_and_number_and_can_be_reloaded(own_agen
         _reload(own_agent, {})
         own_agent.out("pull", f"{registry.address}/x:size")
         own_agent.out("pull", f"{registry.address}/x:number")
+    finally:
+        registry.close()
+
+
+def test_layer_that_a_power_cut_caught_is_made_again_or_pulled_again(own_agent: PrivateAgent) -> None:
+    registry = FaultyRegistry(own_agent, "127.0.0.1", 5002)
+    try:
+        image = registry.content.add_image("latest", [{"noise": NOISE}])
+        registry.serve()
+        name = f"{registry.address}/cut-off"
+        own_agent.out("pull", name)
+        directory = Path(
+            json.loads(own_agent.out("inspect", "--type=image", name))[0]["GraphDriver"]["Data"]["UpperDir"]
+        )
+        blob = own_agent.data_root / "images/blobs/sha256" / layer_of(registry.content, image).removeprefix("sha256:")
+        for damaged in (False, True):
+            own_agent.stop()
+            with contextlib.closing(sqlite3.connect(own_agent.data_root / "state.db")) as record:
+                record.execute("UPDATE image_layer SET settled = 0, boot_id = 'the one before'")
+                record.commit()
+            (directory / "noise").write_bytes(b"")
+            if damaged:
+                blob.write_bytes(bytes(blob.stat().st_size))
+            own_agent.start()
+            if damaged:
+                assert "was damaged and is removed" in own_agent.log_text() and not blob.exists()
+                own_agent.out("pull", name)
+            assert (directory / "noise").read_bytes() == NOISE
     finally:
         registry.close()
 
