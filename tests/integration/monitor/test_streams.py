@@ -219,13 +219,45 @@ asyncio.run(main())
 """
 
 
-def test_full_disk_costs_log_lines_and_nothing_else(tmp_path: Path, cgroup: str) -> None:
+def _on_a_full_disk(script: str, tmp_path: Path, cgroup: str, *after: str) -> None:
+    """Runs a script in a mount namespace where /mnt has room for 64 KiB."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    inside = ["mount -t tmpfs -o size=64k small /mnt", f"{sys.executable} -c '{FULL_DISK}' {tmp_path} {cgroup}"]
-    inside += [f"cp /mnt/log.json {tmp_path}/log.json"]
+    inside = ["mount -t tmpfs -o size=64k small /mnt", f"{sys.executable} -c '{script}' {tmp_path} {cgroup}", *after]
     command = ["unshare", "-m", "sh", "-ec", "\n".join(inside)]
-    subprocess.run(command, check=True, env=environment, timeout=60, cwd=Path(__file__).parents[3])
+    subprocess.run(command, check=True, env=environment, timeout=120, cwd=Path(__file__).parents[3])
+
+
+def test_full_disk_costs_log_lines_and_nothing_else(tmp_path: Path, cgroup: str) -> None:
+    _on_a_full_disk(FULL_DISK, tmp_path, cgroup, f"cp /mnt/log.json {tmp_path}/log.json")
     lines = (tmp_path / "log.json").read_bytes().splitlines()
     assert [int(json.loads(line)["log"]) for line in lines[:500]] == list(range(1, 501))
     for line in lines:
         json.loads(line)
+
+
+FULL_BACKLOG = """
+import asyncio, sys
+from pathlib import Path
+from tests.integration.monitor.harness import Watched, states_until
+from tests.integration.monitor.test_slow_clients import CUT, attach, frames
+from tests.integration.runtime.harness import Bundle
+
+async def main():
+    watched = Watched(Bundle(Path(sys.argv[1]) / "bundle", sys.argv[2]), Path(sys.argv[1]))
+    watched.configure(backlog_dir=Path("/mnt"))
+    client = await watched.spawn("head -c 20000000 /dev/zero; exit 5")
+    states = await client.subscribe()
+    with attach(watched.options.state_dir) as stuck:
+        await client.start()
+        last = await states_until(states, "exited")
+        assert (last.exit_code, last.clients_cut) == (5, 1), last
+        assert frames(stuck)[-1][0] == CUT
+
+asyncio.run(main())
+"""
+
+
+def test_disk_without_room_for_what_a_stuck_reader_leaves_costs_the_reader_and_nothing_else(
+    tmp_path: Path, cgroup: str
+) -> None:
+    _on_a_full_disk(FULL_BACKLOG, tmp_path, cgroup)
