@@ -150,3 +150,26 @@ def test_what_tells_of_the_machine_is_hidden_and_what_rules_it_is_read_only(agen
     mounts = [line.split() for line in agent.out("run", "--rm", busybox, "cat", "/proc/self/mountinfo").splitlines()]
     flags = {one[4]: one[5].split(",")[0] for one in mounts}
     assert {path: flags[path] for path in ("/sys", *READ_ONLY)} == dict.fromkeys(("/sys", *READ_ONLY), "ro")
+
+
+def test_what_an_image_says_of_itself_is_never_an_order_to_the_host(
+    agent: PrivateAgent, make: Make, canary: Path
+) -> None:  # CVE-2026-53488, row 29
+    orders = {
+        "run.oci.hooks.stderr": "/dev/null", "run.oci.keep_original_groups": "1", "org.systemd.property.ExecStop": "x",
+        "io.kubernetes.cri-o.Devices": "/dev/sda", "com.docker.hooks": f"touch {canary}/made",
+    }  # fmt: skip
+    labels = [f"LABEL {key}={json.dumps(value)}" for key, value in orders.items()]
+    image = make({}, *labels, f"ENV LD_PRELOAD={canary}/evil.so", "STOPSIGNAL 9", 'CMD ["sleep", "300"]')
+    container = agent.out("run", "--detach", image)
+    try:
+        bundle = json.loads((agent.exec_root / "containers" / container / "config.json").read_text())
+        assert not set(orders) & set(bundle.get("annotations", {}))
+        assert "hooks" not in bundle
+        assert [path.name for path in canary.iterdir()] == ["secret"]
+        environment = Path(f"/proc/{agent.pid}/environ").read_bytes()
+        assert b"LD_PRELOAD" not in environment
+        program = agent.out("inspect", "--format", "{{json .Config.Labels}}", container)
+        assert set(orders) <= set(json.loads(program))  # they are labels, and no more
+    finally:
+        agent.docker("rm", "--force", container)
