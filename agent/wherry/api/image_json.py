@@ -17,7 +17,7 @@ Version = tuple[int, int]
 
 VIRTUAL_SIZE_UNTIL = (1, 43)  # the field went away with 1.44
 NONE_NAMES_UNTIL = (1, 42)  # an untagged image was spelled <none>:<none>
-CONTAINER_UNTIL = (1, 44)  # what an image was committed from; docker-compose 1.29 looks for volumes there
+CONTAINER_UNTIL = (1, 44)  # what an image was committed from
 CONTAINER_FIELDS_UNTIL = (1, 49)  # an image's Config had the fields of a container's
 
 
@@ -56,6 +56,8 @@ def inspect(image: Image, directories: Sequence[Path], last_tagged: str, version
         "DockerVersion": document.docker_version,
         "Author": document.author,
         "Config": image_config(image, version),
+        # Gone from Docker with 1.45; docker-compose 1.29 speaks the newest version and recreates nothing without it.
+        "ContainerConfig": image_config(image, version),
         "Architecture": document.architecture,
         "Os": document.os,
         "Size": image.size,
@@ -66,7 +68,7 @@ def inspect(image: Image, directories: Sequence[Path], last_tagged: str, version
     optional = {"Variant": document.variant, "OsVersion": document.os_version}
     body |= {key: text for key, text in optional.items() if text}
     if version <= CONTAINER_UNTIL:
-        body |= {"Container": document.container, "ContainerConfig": body["Config"]}
+        body["Container"] = document.container
     return body | {"VirtualSize": image.size} if version <= VIRTUAL_SIZE_UNTIL else body
 
 

@@ -29,8 +29,6 @@ def test_an_image_tells_its_container(client: docker.APIClient, busybox: str) ->
     try:
         shown = client.inspect_image(image)
         assert shown["Container"] == made
-        assert shown["ContainerConfig"]["Volumes"] == {"/data": {}}  # docker-compose 1.29 looks there
-        assert client.inspect_image(busybox)["ContainerConfig"]["Volumes"] is None
     finally:
         client.remove_container(made)
         client.remove_image(image)
@@ -38,7 +36,9 @@ def test_an_image_tells_its_container(client: docker.APIClient, busybox: str) ->
 
 @of_version("1.45")
 def test_an_image_no_longer_tells_its_container(client: docker.APIClient, busybox: str) -> None:
-    assert {"Container", "ContainerConfig"}.isdisjoint(client.inspect_image(busybox))
+    shown = client.inspect_image(busybox)
+    assert "Container" not in shown
+    assert shown["ContainerConfig"]["Volumes"] is None  # docker-compose 1.29 looks there, whatever it speaks
 
 
 @pytest.mark.parametrize(
