@@ -84,7 +84,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 actions:
-  description: What was done, or in check mode would be done, in order. RV(actions[].outcome.kept_in) says where.
+  description: What was done, or in check mode would be done, in order. C(outcome.kept_in) says where.
   returned: success
   type: list
   elements: dict

@@ -14,7 +14,7 @@ short_description: Facts of registry rules
 
 description:
   - Returns from where images are pulled, without passwords - as M(wherry.node.registry_mirror) declares it, and as
-    C(hosts.toml), C(registries.conf) and C(registry-mirrors) say. RV(registry_mirrors[].source) names the file of a
+    C(hosts.toml), C(registries.conf) and C(registry-mirrors) say. C(source) names the file of a
     rule that was not declared.
 
 version_added: 0.1.0
