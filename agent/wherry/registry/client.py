@@ -242,6 +242,8 @@ class RegistryClient:
     def _target(self, path: str) -> str:
         """A path of the API as this endpoint wants it."""
         rest = path.removeprefix("/v2")
+        if rest == path:
+            return path  # of another protocol: a search
         query = urlencode({"ns": self.endpoint.namespace}) if self.endpoint.namespace else ""
         joint = "&" if "?" in rest else "?"
         return f"{self.endpoint.api_path}{rest}{joint if query else ''}{query}"
