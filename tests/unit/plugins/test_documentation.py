@@ -17,7 +17,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 MODULES = sorted(path.stem for path in (REPOSITORY / "plugins/modules").glob("*.py"))
-WITHOUT_AGENT = {"current_container_facts"}
+WITHOUT_AGENT = {"current_container_facts", "registry_htpasswd"}
 PLUGIN_FILES = sorted((REPOSITORY / "plugins").rglob("*.py"))
 COMPARED = ("type", "elements", "required", "choices", "default", "aliases")
 DEFAULTS = {"required": False, "type": "str", "aliases": []}
