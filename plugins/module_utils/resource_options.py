@@ -19,6 +19,14 @@ IMAGE = {
     "platform": {"type": "str"},
     "pull": {"type": "raw"},
     "digest": {"type": "str"},
+    "proxies": {
+        "type": "dict",
+        "options": {
+            "http_proxy": {"type": "str"},
+            "https_proxy": {"type": "str"},
+            "no_proxy": {"type": "str"},
+        },
+    },
     "repository": {"type": "str"},
     "force_source": {"type": "bool", "default": False},
     "force_tag": {"type": "bool", "default": False},

@@ -100,6 +100,23 @@ options:
       - With O(source=pull), the digest of the manifest or index that O(name) shall stand for. It is pulled by this
         digest, whatever the registry's tag has become, and O(name) is given to it.
     type: str
+  proxies:
+    description:
+      - With O(source=pull), the proxies of this pull, before those of the agent.
+    type: dict
+    suboptions:
+      http_proxy:
+        description:
+          - For registries that speak plain HTTP, C(http), C(https), C(socks5) or C(socks5h://[USER:PASSWORD@]HOST[:PORT]).
+        type: str
+      https_proxy:
+        description:
+          - For registries that speak TLS, in the same forms.
+        type: str
+      no_proxy:
+        description:
+          - Hosts, domains, addresses and networks that are asked directly, separated by commas.
+        type: str
   repository:
     description:
       - A further name that the image gets. Without a tag it has the tag of the image.

@@ -16,6 +16,7 @@ from wherry.errors import Conflict, InvalidParameter, NotFound, Unavailable, Whe
 from wherry.images import instructions
 from wherry.images.model import Image, PullResult, RemoteImage
 from wherry.images.reference import parse as parse_reference
+from wherry.registry.proxies import ProxySettings
 
 KIND = ImageDocument.kind
 
@@ -77,7 +78,9 @@ async def _pull(document: ImageDocument, world: World, existing: Image | None) -
     if fits and document.pull == "missing" and not document.digest:
         return nothing(KIND, document.name, "the image is there")
     try:
-        return await pull_step(document.name, document.platform, world, existing, digest=document.digest)
+        return await pull_step(
+            document.name, document.platform, world, existing, digest=document.digest, proxies=document.proxies
+        )
     except Unavailable as error:
         if not fits or document.digest or document.pull != "newer":
             raise
@@ -96,7 +99,14 @@ def _has_platform(image: Image, wanted: str) -> bool:
 
 
 async def pull_step(
-    name: str, platform: str, world: World, existing: Image | None, *, field: str = "name", digest: str = ""
+    name: str,
+    platform: str,
+    world: World,
+    existing: Image | None,
+    *,
+    field: str = "name",
+    digest: str = "",
+    proxies: ProxySettings | None = None,
 ) -> Step:
     """The pull of a name, after asking the registry what that would bring. ``field`` is the option that named it.
 
@@ -104,14 +114,14 @@ async def pull_step(
     """
     reference = parse_reference(name)
     wanted = str(replace(reference, tag=None, digest=digest)) if digest else name
-    remote = await _resolve(wanted, platform, world, field)
+    remote = await _resolve(wanted, platform, world, field, proxies)
     if existing is not None and existing.id == remote.image_id:
         return nothing(KIND, name, "the registry has the same image")
     world.expect_image(name, ExpectedImage(remote.image_id))
 
     async def pull() -> Mapping[str, Any]:
         images = world.nouns.images
-        result = await images.pull(parse_reference(wanted), platform=platform or None)
+        result = await images.pull(parse_reference(wanted), platform=platform or None, proxies=proxies)
         if digest and reference.tag:
             await images.tag(result.image, reference.repository, reference.tag)
         return _outcome(result)
@@ -136,10 +146,12 @@ def _outcome(result: PullResult) -> dict[str, Any]:
     }
 
 
-async def _resolve(name: str, platform: str, world: World, field: str) -> RemoteImage:
+async def _resolve(name: str, platform: str, world: World, field: str, proxies: ProxySettings | None) -> RemoteImage:
     """What a pull would bring; an error says of which image."""
     try:
-        return await world.nouns.images.resolve_remote(parse_reference(name), platform=platform or None)
+        return await world.nouns.images.resolve_remote(
+            parse_reference(name), platform=platform or None, proxies=proxies
+        )
     except WherryError as error:
         if error.field:
             raise

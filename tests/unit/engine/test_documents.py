@@ -102,6 +102,14 @@ BAD_RESOURCES: list[tuple[dict[str, Any], str]] = [
         'kind: "pod": unknown kind of resource; '
         "one of registry_mirror, registry_login, image, network, volume, container",
     ),
+    (
+        {"kind": "image", "name": "x", "source": "pull", "proxies": {"https_proxy": "ftp://p"}},
+        'proxies: "ftp://p": bad proxy; http://, https://, socks5:// or socks5h://[user:password@]host:port',
+    ),
+    (
+        {"kind": "image", "name": "x", "source": "local", "proxies": {"https_proxy": "http://p"}},
+        "proxies: are only for source pull",
+    ),
     ({"kind": "image", "name": "busybox"}, "source: is required for state present; one of pull, load, import, local"),
     ({"kind": "image", "name": "busybox", "source": "import"}, "path: is required for source import"),
     (

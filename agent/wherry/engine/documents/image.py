@@ -12,6 +12,7 @@ from wherry.errors import InvalidParameter
 from wherry.images.platform import parse as parse_platform
 from wherry.images.reference import is_digest, is_identifier, valid_tag
 from wherry.images.reference import parse as parse_reference
+from wherry.registry.proxies import KEYS, ProxySettings, parse_proxy_settings
 
 SOURCES = ("pull", "load", "import", "local")
 PULLS = ("always", "missing", "never", "newer")
@@ -31,6 +32,7 @@ class ImageDocument:
     platform: str = ""
     pull: str = "missing"
     digest: str = ""
+    proxies: ProxySettings | None = None
     repository: str = ""
     force_source: bool = False
     force_tag: bool = False
@@ -57,6 +59,7 @@ def parse(resource: Mapping[str, Any]) -> ImageDocument:
         platform=options.default("platform", _platform, "") or platform,
         pull=pull or ("always" if force_source else "missing"),
         digest=options.default("digest", _digest, ""),
+        proxies=options.get("proxies", _proxies),
         repository=options.default("repository", image_name, ""),
         force_source=force_source,
         force_tag=options.default("force_tag", fields.flag, False),
@@ -96,6 +99,8 @@ def _checked(document: ImageDocument, load_path: str) -> ImageDocument:
         raise InvalidParameter(f"is required for source {document.source}", field=option)
     if document.path and document.source not in {"load", "import"}:
         raise InvalidParameter("is only for source load and import", field="path", value=document.path)
+    if document.proxies and document.source != "pull":
+        raise InvalidParameter("are only for source pull", field="proxies")
     if document.digest and document.source != "pull":
         raise InvalidParameter("is only for source pull", field="digest", value=document.digest)
     if document.digest and "@" in document.name and not document.name.endswith(f"@{document.digest}"):
@@ -125,6 +130,13 @@ def _platform(value: Any, where: str) -> str:
         allowed = "such as linux/amd64"
         raise InvalidParameter("is not a platform", field=where, value=value, allowed=allowed) from None
     return str(value)
+
+
+def _proxies(value: Any, where: str) -> ProxySettings:
+    options = fields.suboptions(value, where)
+    given = {key: options.get(key.replace("-", "_"), fields.text) for key in KEYS}
+    options.finish()
+    return parse_proxy_settings({key: text for key, text in given.items() if text}, where)
 
 
 def _digest(value: Any, where: str) -> str:
