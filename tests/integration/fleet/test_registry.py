@@ -134,7 +134,8 @@ def test_one_host_pulls_from_the_registry_and_the_others_from_each_other(hosts: 
 
 def test_check_mode_foretells_one_change_and_makes_none(hosts: Fleet, first: Run) -> None:
     users = hosts.run("h1", "cat", "/etc/wherry-registry/htpasswd").stdout
-    run = play(hosts, "--check", "--limit", "registry", wherry_registry_users=[{"name": "deploy", "password": "other"}])
+    further = [*USERS, {"name": "other", "password": "word"}]
+    run = play(hosts, "--check", "--limit", "registry", wherry_registry_users=further)
     assert run.returncode == 0, run.output
     assert run.recap["h1"]["changed"] == 1, run.output
     assert hosts.run("h1", "cat", "/etc/wherry-registry/htpasswd").stdout == users
