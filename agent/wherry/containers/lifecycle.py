@@ -50,6 +50,11 @@ class Lifecycle:
         self._registry = context.registry
         self._supervisor = supervisor
         self._before_run = before_run
+        self._restarts: set[str] = set()
+
+    def is_restarted(self, container_id: str) -> bool:
+        """Whether the end of this container's run, which is just being told, is that of a ``restart``."""
+        return container_id in self._restarts
 
     async def start(self, reference: str) -> None:
         """Runs a container that does not run; ``NotModified`` when it does."""
@@ -206,7 +211,11 @@ class Lifecycle:
         async with self._registry.lock(container.id):
             container = self._current(container.id)
             if container.state.is_running:
-                await self.stop_locked(container, timeout, number, for_good=False)
+                self._restarts.add(container.id)
+                try:
+                    await self.stop_locked(container, timeout, number, for_good=False)
+                finally:
+                    self._restarts.discard(container.id)
             await self.start_locked(container.id)
             self._registry.publish(self._registry.get(container.id) or container, "restart")
 

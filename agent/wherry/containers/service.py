@@ -283,10 +283,13 @@ class Containers:
         try:
             await self._lifecycle.start(container.id)
         except WherryError:
-            after = self._registry.get(container.id)
-            if after is not None and not after.state.is_running:
-                self._remove_if_automatic(after)
+            self._not_started(container.id)
             raise
+
+    def _not_started(self, container_id: str) -> None:
+        after = self._registry.get(container_id)
+        if after is not None and not after.state.is_running:
+            self._remove_if_automatic(after)
 
     async def stop(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
         """Ends a container: its stop signal, SIGKILL after ``timeout`` seconds (-1: never)."""
@@ -297,8 +300,13 @@ class Containers:
         await self._lifecycle.kill(reference, signal)
 
     async def restart(self, reference: str, timeout: int | None = None, signal: str = "") -> None:
-        """Stops it if it runs, and starts it."""
-        await self._lifecycle.restart(reference, timeout, signal)
+        """Stops it if it runs, and starts it. One with ``--rm`` outlives that, but not a start that fails."""
+        container = self._registry.find(reference)
+        try:
+            await self._lifecycle.restart(container.id, timeout, signal)
+        except WherryError:
+            self._not_started(container.id)
+            raise
 
     async def pause(self, reference: str) -> None:
         """Freezes its processes."""
@@ -399,7 +407,8 @@ class Containers:
         if current is None:
             return
         settled = observe.settle(self._registry, self._waiters, current, last)
-        self._remove_if_automatic(settled)
+        if not self._lifecycle.is_restarted(container.id):
+            self._remove_if_automatic(settled)
 
     def _remove_if_automatic(self, container: Container | None) -> None:
         """Begins what ``--rm`` asked for; nobody who stops or starts the container has to wait for it."""

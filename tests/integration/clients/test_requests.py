@@ -204,3 +204,13 @@ def test_detach_keys_that_are_none_are_refused(agent: PrivateAgent, busybox: str
 def test_options_are_always_answered(agent: PrivateAgent) -> None:
     words = ("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "-X", "OPTIONS")
     assert agent.run(*words, "--unix-socket", str(agent.socket), "http://x/anything").stdout == b"200"
+
+
+def test_a_restart_is_no_end_for_a_container_that_removes_itself(agent: PrivateAgent, busybox: str) -> None:
+    name = agent.out("run", "--detach", "--rm", "--stop-signal", "KILL", busybox, "sleep", "1000")
+    before = agent.out("inspect", "--format", "{{.State.StartedAt}}", name)
+    agent.docker("restart", name)
+    assert agent.out("inspect", "--format", "{{.State.Running}}", name) == "true"
+    assert agent.out("inspect", "--format", "{{.State.StartedAt}}", name) > before
+    agent.docker("stop", name)
+    eventually(lambda: agent.docker("inspect", name, check=False).returncode == 1)
