@@ -22,7 +22,7 @@ class Agent:
         self.config = config
         self.paths = config.paths
         self.paths.create()
-        self.database = Database(self.paths.database)
+        self.database = Database(self.paths.database, self.paths.database_reserve)
         self.identity = identity_of(self.database)
         self.events = Events(self.database)
         self.host = read_facts()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -11,6 +12,8 @@ from types import TracebackType
 from wherry.errors import SystemFailure
 from wherry.state.database import Database
 from wherry.state.events import Event, EventsTable
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Event", "Events", "SlowReader", "Subscription"]
 
@@ -45,7 +48,11 @@ class Events:
         # Strictly rising times: a client that asks again "since" the last event it saw misses none.
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
         event = Event(self._last_ns, kind, action, actor_id, dict(attributes or {}))
-        self._table.add(event)
+        try:
+            self._table.add(event)
+        except SystemFailure as error:
+            # It has happened all the same, and those who listen are told; only a later replay lacks it.
+            log.error("event %s %s of %s is not recorded: %s", kind, action, actor_id, error)
         for subscription in tuple(self._subscriptions):
             subscription.offer(event)
         return event

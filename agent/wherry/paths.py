@@ -30,6 +30,11 @@ class Paths:
         return self.data_root / "state.db"
 
     @property
+    def database_reserve(self) -> Path:
+        """Space that records can still be written to when the disk is full."""
+        return self.data_root / "reserve"
+
+    @property
     def lock(self) -> Path:
         """Held locked by the one agent that uses this data root."""
         return self.data_root / "lock"

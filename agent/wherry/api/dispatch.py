@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import re
 from collections.abc import AsyncIterator, Mapping
@@ -25,6 +26,11 @@ log = logging.getLogger(__name__)
 MAX_VERSION = (1, 51)
 MIN_VERSION = (1, 24)
 SERVER = f"Wherry/{__version__} (linux)"
+
+EXHAUSTED = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EROFS, errno.EIO}
+)
+"""What the machine has no more of: the host's trouble, and no fault of the agent's."""
 
 _VERSIONED = re.compile(r"/v([0-9.]+)(/.*)", re.DOTALL)
 _BASE_HEADERS = (
@@ -82,6 +88,13 @@ class Exchange:
             if error.status >= 500:
                 log.warning("%s %s: %s", self.method, self.path, error)
             return error_response(error)
+        except OSError as error:
+            if error.errno not in EXHAUSTED:
+                log.exception("%s %s failed", self.method, self.path)
+                return JsonResponse({"message": f"internal error: {type(error).__name__}: {error}"}, 500)
+            log.warning("%s %s: %s", self.method, self.path, error)
+            place = f": {error.filename}" if error.filename else ""
+            return JsonResponse({"message": f"{error.strerror}{place}"}, 500)
         except Exception as error:
             log.exception("%s %s failed", self.method, self.path)
             return JsonResponse({"message": f"internal error: {type(error).__name__}: {error}"}, 500)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -34,8 +35,10 @@ class LockedFile:
             holder = os.read(fd, 32).decode("ascii", "replace").strip()
             os.close(fd)
             raise Conflict(f"another wherryd (pid {holder or 'unknown'}) uses {self._subject}") from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        # Written over what is there: on a full disk there may be no room for it, and the lock is what counts.
+        with contextlib.suppress(OSError):
+            length = os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            os.ftruncate(fd, length)
         self._fd = fd
         return self
 

@@ -59,6 +59,7 @@ def _remove_files(paths: Paths) -> None:
         native.remove_tree(directory)
     for suffix in ("", "-wal", "-shm"):
         paths.database.with_name(paths.database.name + suffix).unlink(missing_ok=True)
+    paths.database_reserve.unlink(missing_ok=True)
     paths.lock.unlink(missing_ok=True)
 
 

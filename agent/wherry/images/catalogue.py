@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import replace
 
-from wherry.errors import InvalidParameter, NotFound, WherryError
+from wherry.errors import InvalidParameter, NotFound, SystemFailure, WherryError
 from wherry.images.config_document import chain_ids, parse_config_document
 from wherry.images.layers import LayerStore
 from wherry.images.manifest import CONFIG_MAX, DOCUMENT_MAX, Descriptor, Manifest, parse_document
@@ -34,6 +34,7 @@ class Catalogue:
         self._rows: dict[str, ImageRow] = {}
         self._tags: dict[tuple[str, str], TagRow] = {}
         self._digests: dict[tuple[str, str], DigestRow] = {}
+        self._index_is_old = False
 
     def load(self) -> None:
         """Reads the record. An image whose documents are damaged is reported and left out, not lost."""
@@ -213,14 +214,29 @@ class Catalogue:
         return {chain_id for image in kept for chain_id in image.chain_ids}
 
     def write_index(self) -> None:
-        """Writes the layout's index: each tag with its manifest, and untagged manifests without a name."""
+        """Writes the layout's index: each tag with its manifest, and untagged manifests without a name.
+
+        It is for readers outside; the record is what counts. On a full disk it waits until ``renew_index``: removing an
+        image is how room is made.
+        """
         entries: list[tuple[Descriptor, str | None]] = []
         for image in self._images.values():
             tags, _ = self.references_of(image)
             described = replace(image.manifest, platform=image.platform)
             names: list[str | None] = [str(tag) for tag in tags]
             entries.extend((described, name) for name in names or [None])
-        self._store.write_index(entries)
+        self._index_is_old = True
+        try:
+            self._store.write_index(entries)
+        except SystemFailure as error:
+            log.warning("index.json is not up to date: %s", error)
+        else:
+            self._index_is_old = False
+
+    def renew_index(self) -> None:
+        """Writes the index if that failed before."""
+        if self._index_is_old:
+            self.write_index()
 
 
 def _split(repository: str) -> tuple[str, str]:

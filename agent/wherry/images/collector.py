@@ -29,7 +29,9 @@ class Collector:
         """
         async with self._turn:
             removed, freed = await self._collect_layers()
-            return removed, freed + self._collect_blobs()
+            freed += self._collect_blobs()
+            self._catalogue.renew_index()
+            return removed, freed
 
     def preview(self, without: Set[str]) -> tuple[list[str], int]:
         """What ``collect`` would remove and give back if there were not the images of these IDs."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from wherry.errors import SystemFailure
+from wherry.state.reserve import Reserve
 
 Row = sqlite3.Row
 Parameters = Sequence[str | int | float | bytes | None]
@@ -24,7 +25,7 @@ class Database:
     container start from waiting for the disk half a dozen times.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, reserve: Path | None = None) -> None:
         try:
             # The file is made before SQLite opens it, so that it never exists readable to others.
             path.touch(mode=0o600)
@@ -38,6 +39,7 @@ class Database:
         except (OSError, sqlite3.Error) as error:
             raise SystemFailure(f"cannot open the state database {path}: {error}") from error
         self._path = path
+        self._reserve = Reserve(reserve)
         self._depth = 0
         self._owner: asyncio.Task[object] | None = None
 
@@ -46,14 +48,25 @@ class Database:
 
         Raises sqlite3.IntegrityError where a constraint stands against it, SystemFailure where the disk does.
         """
+        self._reserve.take_back()
         return self._run(sql, parameters).fetchall()
 
     def change(self, sql: str, parameters: Parameters = ()) -> int:
         """Runs one INSERT, UPDATE or DELETE and returns how many rows it touched."""
+        self._reserve.take_back()
         return self._run(sql, parameters).rowcount
 
     def _run(self, sql: str, parameters: Parameters = ()) -> sqlite3.Cursor:
         try:
+            try:
+                return self._connection.execute(sql, parameters)
+            except sqlite3.OperationalError as error:
+                # Within a transaction nothing can be done again alone: SQLite may have undone all of it.
+                if self._connection.in_transaction or not _is_full(error):
+                    raise
+                self._reserve.give_up()
+                # What is folded into the database makes room in the log, which is written from its beginning again.
+                self._connection.execute("PRAGMA wal_checkpoint(RESTART)")
             return self._connection.execute(sql, parameters)
         except sqlite3.OperationalError as error:
             raise SystemFailure(f"the state database {self._path} cannot be used: {error}") from error
@@ -111,6 +124,11 @@ class Database:
 
 _TRANSACTION = ("BEGIN IMMEDIATE", "COMMIT", "ROLLBACK")
 _SAVEPOINT = ("SAVEPOINT", "RELEASE", "ROLLBACK TO")
+
+
+def _is_full(error: sqlite3.OperationalError) -> bool:
+    """SQLITE_FULL, or the I/O error that a full disk is to the write-ahead log's index (Python 3.10 has no codes)."""
+    return "full" in str(error) or "disk I/O" in str(error)
 
 
 def _current_task() -> asyncio.Task[object] | None:

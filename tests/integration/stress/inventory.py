@@ -13,7 +13,7 @@ from typing import Any
 from tests.integration.stress.engine_client import Engine
 from tests.integration.support.private_agent import PrivateAgent
 
-SETTLE_SECONDS = float(os.environ.get("SETTLE", "30"))
+SETTLE_SECONDS = 30.0
 CGROUPS = Path("/sys/fs/cgroup")
 
 
