@@ -23,8 +23,8 @@ def exit_code_of(message: str) -> int:
 
 
 def is_commands_own(message: str) -> bool:
-    """Whether the command is at fault, and not what had to be done for it: that speaks of /proc/PID."""
-    return exit_code_of(message) != START_FAILED and "/proc/" not in message
+    """Whether the command is at fault, and not what had to be done for it: that speaks of processes and groups."""
+    return exit_code_of(message) != START_FAILED and "/proc/" not in message and "/sys/fs/cgroup" not in message
 
 
 def start_error(message: str) -> WherryError:

@@ -4,6 +4,7 @@ agree. What the database holds is read once, at the start."""
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -11,9 +12,11 @@ from weakref import WeakValueDictionary
 
 from wherry import names
 from wherry.containers.model import Container, ContainerState
-from wherry.errors import Conflict, InvalidParameter, NotFound
+from wherry.errors import Conflict, InvalidParameter, NotFound, SystemFailure
 from wherry.events import Events
 from wherry.state.containers import ContainersTable, Phase
+
+log = logging.getLogger(__name__)
 
 NAME_FORM = "[a-zA-Z0-9][a-zA-Z0-9_.-]"
 _NAME = re.compile(rf"/?{NAME_FORM}+")
@@ -29,6 +32,7 @@ class Registry:
         self._containers: dict[str, Container] = {}
         self._ids: dict[str, str] = {}
         self._phases: dict[str, Phase] = {}
+        self._unsaved: set[str] = set()
         # A lock lives for as long as somebody holds it or waits for it.
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -111,10 +115,17 @@ class Registry:
         return container
 
     def change_state(self, container_id: str, state: ContainerState) -> Container:
-        """Replaces the state only."""
-        container = replace(self._containers[container_id], state=state)
-        self._table.update_state(container)
-        self._containers[container_id] = container
+        """Replaces the state only. It is so, whether the disk has room to write it down or not; that follows then."""
+        container = self._containers[container_id] = replace(self._containers[container_id], state=state)
+        self._unsaved.add(container_id)
+        for unsaved in tuple(self._unsaved):
+            if unsaved in self._containers:
+                try:
+                    self._table.update_state(self._containers[unsaved])
+                except SystemFailure as error:
+                    log.error("the state of container %s is not recorded: %s", unsaved[:12], error)
+                    break
+            self._unsaved.discard(unsaved)
         return container
 
     def mark_removing(self, container_id: str, removing: bool) -> Container:

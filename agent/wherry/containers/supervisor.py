@@ -20,7 +20,7 @@ from wherry.errors import Conflict, WherryError
 log = logging.getLogger(__name__)
 
 DOUBT_SECONDS = 0.02
-DYING_SECONDS = 0.5
+DYING_SECONDS = 3.0
 CLOSE_TIMEOUT = 10.0
 """Longer than a monitor takes to drain its clients (2 s) and delete the container."""
 
@@ -156,7 +156,11 @@ class Supervisor:
         async for report in reports:
             watched.last = report
             if report.status != "exited":
-                self._reported(container_id, report)
+                try:
+                    self._reported(container_id, report)
+                except WherryError:
+                    # Whatever stands against taking it up, the end of the container must not be missed.
+                    log.exception("container %s: a report could not be taken up", container_id[:12])
         await watched.client.close()
         container = self._context.registry.get(container_id)
         try:

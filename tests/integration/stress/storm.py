@@ -16,7 +16,8 @@ GONE = (OSError, EOFError, RequestFailed)
 """What a client sees of an agent that is killed, or of an object that another client has just taken away."""
 
 IMAGE = "busybox:test"
-NAMES = [f"c{number}" for number in range(6)]
+NAMES = [f"n{number}" for number in range(6)]
+"""None could be the beginning of an ID: what nobody is named then is nobody."""
 NETWORKS = ["net0", "net1"]
 VOLUMES = ["vol0", "vol1", "vol2"]
 
