@@ -32,7 +32,7 @@ int wherry_child_become_root(struct wherry_child *child, const void *subject, st
 {
     (void)subject;
     /* The groups of the host's root would otherwise stay, unmapped but in force for permission checks. */
-    if (syscall(SYS_setgroups, 0, NULL) < 0 && !(errno == EPERM && child->plan->unprivileged))
+    if (syscall(SYS_setgroups, 0, NULL) < 0 && !(errno == EPERM && child->plan->groups_fixed))
         return wherry_error_set(err, errno, "drop supplementary groups in the user namespace");
     if (syscall(SYS_setresgid, 0, 0, 0) < 0)
         return wherry_error_set(err, errno, "take group 0 of the user namespace");

@@ -155,7 +155,7 @@ int wherry_child_change_user(struct wherry_child *child, const void *subject, st
         return wherry_error_set(err, -result, "keep capabilities across the change of user");
     /* Always, with an empty list too: otherwise the host root's groups would remain (CVE-2022-36109). */
     if (syscall(SYS_setgroups, process->group_count, process->groups) < 0 &&
-        !(errno == EPERM && child->plan->unprivileged && process->group_count == 0))
+        !(errno == EPERM && child->plan->groups_fixed && process->group_count == 0))
         return wherry_error_set(err, errno, "set process.user.additionalGids");
     if (syscall(SYS_setresgid, process->gid, process->gid, process->gid) < 0)
         return wherry_error_set(err, errno, "set process.user.gid %u", process->gid);

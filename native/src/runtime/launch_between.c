@@ -28,12 +28,12 @@
 /* How often the carrier looks for the descriptor, in nanoseconds: the child cannot wake it. */
 #define LOOK_INTERVAL 200000
 
-static int enter(int user_fd, bool unprivileged, struct wherry_error *err)
+static int enter(int user_fd, bool groups_fixed, struct wherry_error *err)
 {
     if (setns(user_fd, CLONE_NEWUSER) < 0)
         return wherry_error_set(err, errno, "join the user namespace");
     /* What is made from here on belongs to the namespace's root. */
-    if ((syscall(SYS_setgroups, 0, NULL) < 0 && !(errno == EPERM && unprivileged)) ||
+    if ((syscall(SYS_setgroups, 0, NULL) < 0 && !(errno == EPERM && groups_fixed)) ||
         syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setresuid, 0, 0, 0) < 0)
         return wherry_error_set(err, errno, "become root of the user namespace");
     return 0;
@@ -64,7 +64,7 @@ static void go_between(const struct wherry_launch *launch, int sync_fd)
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = (uint64_t)launch->cgroup_fd;
     }
-    if (launch->user_fd < 0 || enter(launch->user_fd, launch->plan->unprivileged, &err) == 0) {
+    if (launch->user_fd < 0 || enter(launch->user_fd, launch->plan->groups_fixed, &err) == 0) {
         pid = syscall(SYS_clone3, &args, sizeof(args));
         if (pid == 0) {
             /* The runtime learns the number from the message's credentials, which the kernel translates for it. */

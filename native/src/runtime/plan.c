@@ -110,6 +110,15 @@ static int map_listener_slot(struct wherry_plan *plan, struct wherry_error *err)
     return 0;
 }
 
+/* Of a user namespace whose maker could not drop groups either, user_namespaces(7). */
+static bool are_groups_fixed(void)
+{
+    char answer[8] = "";
+    cleanup_close int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+
+    return fd >= 0 && read(fd, answer, sizeof(answer) - 1) > 0 && strncmp(answer, "deny", 4) == 0;
+}
+
 int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_process *process,
                             const struct wherry_execution_domain *domain, struct json_object *seccomp,
                             const char *cache_dir, struct wherry_error *err)
@@ -118,6 +127,7 @@ int wherry_identity_prepare(struct wherry_plan *plan, const struct wherry_proces
 
     identity->process = process;
     identity->domain = domain;
+    plan->groups_fixed = geteuid() != 0 || are_groups_fixed();
     if (prepare_environment(plan, process, err) < 0 || prepare_labels(identity, err) < 0 ||
         wherry_capabilities_parse(process->capabilities, plan->in_user_namespace, &identity->capabilities, err) < 0 ||
         wherry_rlimits_parse(process->rlimits, &identity->rlimits, err) < 0)

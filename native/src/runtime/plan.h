@@ -82,9 +82,10 @@ struct wherry_plan {
     unsigned preserved_fds;
     enum wherry_birth birth;
     bool in_user_namespace; /* the container has or joins one */
-    bool unprivileged; /* the runtime is no root: groups cannot be dropped, and sources of mounts are the child's to
-                          open */
-    bool keep_keyring; /* the caller's session keyring is inherited */
+    bool groups_fixed;      /* the runtime may not drop groups */
+    bool unprivileged;      /* the runtime is no root: sources of mounts are the child's to
+                               open */
+    bool keep_keyring;      /* the caller's session keyring is inherited */
 };
 
 #define WHERRY_PLAN_INIT                                                                                               \

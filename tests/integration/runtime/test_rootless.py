@@ -98,6 +98,22 @@ def test_a_container_of_an_ordinary_user(person: Person) -> None:
     assert (person.bundle.rootfs / "tmp" / "made").stat().st_uid == USER
 
 
+def test_root_of_his_user_namespace_has_containers_too(person: Person) -> None:
+    """As podman does it: the namespace is the caller's, groups cannot be dropped in it, and the container has none."""
+    person.bundle.linux["namespaces"] = [one for one in person.bundle.linux["namespaces"] if one["type"] != "user"]
+    for name in ("uidMappings", "gidMappings"):
+        del person.bundle.linux[name]
+    person.bundle.shell("id -u; cat /proc/self/uid_map /proc/self/setgroups")
+    person.bundle.write()
+    own = ("unshare", "--user", "--map-root-user", "--mount")
+    root = ("--root", str(person.place / "run" / "own"))
+    done = subprocess.run(
+        person.command(*own, str(person.program), *root, "run", "once"), cwd=person.bundle.path,
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert (done.stdout.split(), done.stderr) == (["0", "0", str(USER), "1", "deny"], "")
+
+
 def test_what_he_may_not_read_stays_unread(person: Person) -> None:
     secret = person.place / "secret"
     secret.write_text("of root")
