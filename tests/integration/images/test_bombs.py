@@ -98,6 +98,7 @@ def test_compressed_zeros_end_at_the_limit_and_the_agent_stays_small_and_quick(
     offer(faulty.content, zeros(10 * 1024))
     faulty.serve()
     before, disk = resident(host.pid), used(host)
+    idle = sorted(ping(host.socket) for _ in range(20))[17]  # on a busy machine that is long, too
     pull = subprocess.Popen(
         host.enter(["docker", "pull", f"{faulty.address}/bomb"]), env=host.environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -112,7 +113,7 @@ def test_compressed_zeros_end_at_the_limit_and_the_agent_stays_small_and_quick(
     assert pull.returncode == 1 and len(said.strip().splitlines()) == 1, said
     assert peak - before < GROWTH
     # Both cores may be busy with other tests: a stray delay is theirs, a usual one is ours.
-    assert sorted(delays)[len(delays) * 9 // 10] < 0.1
+    assert sorted(delays)[len(delays) * 9 // 10] < max(0.1, 20 * idle) and sorted(delays)[len(delays) // 2] < 1
     assert used(host) <= disk + 1
     assert host.docker("image", "inspect", f"{faulty.address}/bomb", check=False).returncode == 1
 
