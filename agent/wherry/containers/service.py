@@ -140,9 +140,17 @@ class Containers:
         self, filters: Mapping[str, Sequence[str]] | None = None, *, everything: bool = False, limit: int | None = None
     ) -> Sequence[Container]:
         """Newest first, as ``docker ps`` shows them."""
-        return listing.select(
-            self._registry, filters or {}, everything=everything, limit=limit, image_id=self._image_id
-        )
+        wanted = dict(filters or {})
+        if "network" in wanted:
+            wanted["network"] = [name for value in wanted["network"] for name in (value, *self._network_name(value))]
+        return listing.select(self._registry, wanted, everything=everything, limit=limit, image_id=self._image_id)
+
+    def _network_name(self, reference: str) -> Sequence[str]:
+        """The name of a network that a filter gives by ID."""
+        try:
+            return [self._context.networks.find(reference).name]
+        except (NotFound, InvalidParameter, Conflict):
+            return []
 
     def links_of(self, container: Container) -> Sequence[str] | None:
         """Its links in the form of an inspect, ``None`` when it has none."""

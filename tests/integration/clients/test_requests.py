@@ -214,3 +214,15 @@ def test_a_restart_is_no_end_for_a_container_that_removes_itself(agent: PrivateA
     assert agent.out("inspect", "--format", "{{.State.StartedAt}}", name) > before
     agent.docker("stop", name)
     eventually(lambda: agent.docker("inspect", name, check=False).returncode == 1)
+
+
+def test_a_list_is_filtered_by_the_id_of_a_network(agent: PrivateAgent, busybox: str) -> None:
+    made = agent.out("create", busybox, "true")
+    network = agent.out("network", "inspect", "--format", "{{.Id}}", "bridge")
+    try:
+        for value in ("bridge", network, network[:12]):
+            listed = agent.out("ps", "--all", "--quiet", "--no-trunc", "--filter", f"network={value}")
+            assert made in listed.split()
+        assert made not in agent.out("ps", "--all", "--quiet", "--no-trunc", "--filter", "network=host").split()
+    finally:
+        agent.docker("rm", made)
