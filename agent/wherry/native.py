@@ -111,13 +111,6 @@ class NativeError(SystemFailure):
         self.errno = errno
 
 
-OWN_RUNTIME = "wherry-runtime"
-_MFD_EXEC = 0x10
-# The seals that native/src/runtime/sealed_copy.c looks for; 0x10 is F_SEAL_FUTURE_WRITE.
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | 0x10
-_copies: dict[tuple[int, int, int, int], int] = {}
-_copies_lock = threading.Lock()
-
 _UNLIMITED = 1 << 62
 """v1 says "no limit" as the largest multiple of a page, v2 as the largest number."""
 
@@ -710,36 +703,3 @@ def program(name: str) -> Path:
         if os.access(place / name, os.X_OK):
             return place / name
     raise SystemFailure(f"{name} is not installed: looked in {', '.join(map(str, places))}")
-
-
-def sealed_copy(path: Path) -> int | None:
-    """A descriptor of a copy of the program in memory that nobody can change (memfd_create(2)), made once and kept.
-
-    wherry-runtime, which runs from such a copy lest a container get hold of the program (CVE-2019-5736), is content
-    with this one. None where it cannot be made: then it makes its own.
-    """
-    with _copies_lock:
-        try:
-            status = path.stat()
-            identity = (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
-            if identity not in _copies:
-                _copies[identity] = _make_sealed_copy(path, status.st_size)
-            return _copies[identity]
-        except OSError:
-            return None
-
-
-def _make_sealed_copy(path: Path, size: int) -> int:
-    try:
-        copy = os.memfd_create(path.name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | _MFD_EXEC)
-    except OSError:  # a kernel before 6.3 does not know the last flag
-        copy = os.memfd_create(path.name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    try:
-        with path.open("rb") as source:
-            while size > 0:
-                size -= os.sendfile(copy, source.fileno(), None, size) or size
-        fcntl.fcntl(copy, fcntl.F_ADD_SEALS, _SEALS)
-    except OSError:
-        os.close(copy)
-        raise
-    return copy

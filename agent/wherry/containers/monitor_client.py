@@ -14,7 +14,6 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from wherry import native
 from wherry.containers.log_options import NO_LOG, LogSettings
 from wherry.errors import SystemFailure, Unavailable
 
@@ -23,8 +22,8 @@ OUTPUT_BACKLOG = 64
 """Pieces of output that wait for a slow reader before this client stops reading from the monitor."""
 FAULT = 3
 """The number of the stream that carries no output but an error, as in the Engine API's multiplexed stream."""
-READY_FD, RUNTIME_FD = 3, 4
-"""What a monitor finds as these descriptors: who waits for its answer, and the program of our own runtime."""
+READY_FD = 3
+"""What a monitor finds as this descriptor: who waits for its answer."""
 
 
 class MonitorFailure(SystemFailure):
@@ -171,16 +170,13 @@ def _start(options: MonitorOptions, ready: int, errors: int) -> int:
         (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
         (os.POSIX_SPAWN_DUP2, errors, 2),
     ]
-    runtime = native.sealed_copy(options.runtime) if options.runtime.name == native.OWN_RUNTIME else None
-    # By way of numbers that no descriptor of ours has, lest one be overwritten before it was copied.
-    above = max(ready, errors, runtime or 0, RUNTIME_FD) + 1
-    actions.append((os.POSIX_SPAWN_DUP2, ready, above))
-    if runtime is not None:
-        actions.append((os.POSIX_SPAWN_DUP2, runtime, above + 1))
-        line += ["--runtime-fd", str(RUNTIME_FD)]
-        actions.append((os.POSIX_SPAWN_DUP2, above + 1, RUNTIME_FD))
-        actions.append((os.POSIX_SPAWN_CLOSE, above + 1))
-    actions += [(os.POSIX_SPAWN_DUP2, above, READY_FD), (os.POSIX_SPAWN_CLOSE, above)]
+    # By way of a number that no descriptor of ours has, lest one be overwritten before it was copied.
+    above = max(ready, errors, READY_FD) + 1
+    actions += [
+        (os.POSIX_SPAWN_DUP2, ready, above),
+        (os.POSIX_SPAWN_DUP2, above, READY_FD),
+        (os.POSIX_SPAWN_CLOSE, above),
+    ]
     return os.posix_spawn(
         line[0], line, os.environ, file_actions=actions, setsigmask=(), setsigdef=(signal.SIGPIPE, signal.SIGXFSZ)
     )

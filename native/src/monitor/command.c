@@ -85,24 +85,17 @@ static int fill_attributes(posix_spawnattr_t *attributes)
     return failed != 0 ? failed : posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 }
 
-static int spawn(const struct monitor_options *options, const char *const *argv, int state_dir, const int stdio[3],
-                 pid_t *pid)
+static int spawn(const char *const *argv, int state_dir, const int stdio[3], pid_t *pid)
 {
-    char open_program[32];
-    const char *program = argv[0];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int failed = fill_actions(&actions, state_dir, stdio);
 
     if (failed != 0)
         return failed;
-    if (options->runtime_fd >= 0) {
-        snprintf(open_program, sizeof(open_program), "/proc/self/fd/%d", options->runtime_fd);
-        program = open_program;
-    }
     failed = fill_attributes(&attributes);
     if (failed == 0)
-        failed = posix_spawnp(pid, program, &actions, &attributes, (char *const *)argv, environ);
+        failed = posix_spawnp(pid, argv[0], &actions, &attributes, (char *const *)argv, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return failed;
@@ -140,7 +133,7 @@ int command_run(const struct monitor_options *options, int state_dir, const int 
     if (compose(options, arguments, argv) < 0)
         return wherry_error_set(err, E2BIG, "arguments of %s", options->runtime);
     unlinkat(state_dir, RUNTIME_LOG, 0);
-    failed = spawn(options, argv, state_dir, stdio, &pid);
+    failed = spawn(argv, state_dir, stdio, &pid);
     if (failed != 0)
         return wherry_error_set(err, failed, "start %s", options->runtime);
     while (waitpid(pid, &status, 0) < 0)

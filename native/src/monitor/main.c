@@ -30,29 +30,21 @@ static int detach(void)
     return 1;
 }
 
-/* Nothing of the caller's stays open but the descriptor that it waits on and the runtime's program. Neither goes on to
- * a child. */
-static int leave_descriptors(const struct monitor_options *options, struct wherry_error *err)
+/* Nothing of the caller's stays open but the descriptor that it waits on, which goes to no child. */
+static int leave_descriptors(int ready_fd, struct wherry_error *err)
 {
-    int low = options->ready_fd < options->runtime_fd ? options->ready_fd : options->runtime_fd;
-    int high = options->ready_fd < options->runtime_fd ? options->runtime_fd : options->ready_fd;
-    const int kept[] = {low, high};
-    int null = open("/dev/null", O_RDWR), next = 3;
+    int null = open("/dev/null", O_RDWR);
 
     if (null < 0)
         return wherry_error_set(err, errno, "/dev/null");
     for (int fd = 0; fd < 3; fd++)
         dup2(null, fd);
-    for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
-        if (kept[i] < next)
-            continue;
-        if (kept[i] > next)
-            close_range((unsigned)next, (unsigned)kept[i] - 1, 0);
-        if (fcntl(kept[i], F_SETFD, FD_CLOEXEC) < 0)
-            return wherry_error_set(err, errno, "descriptor %d", kept[i]);
-        next = kept[i] + 1;
-    }
-    return close_range((unsigned)next, ~0U, 0);
+    if (ready_fd < 0)
+        return close_range(3, ~0U, 0);
+    if (ready_fd > 3)
+        close_range(3, (unsigned)ready_fd - 1, 0);
+    close_range((unsigned)ready_fd + 1, ~0U, 0);
+    return fcntl(ready_fd, F_SETFD, FD_CLOEXEC);
 }
 
 static void answer(struct monitor *monitor, int result, const struct wherry_error *error)
@@ -76,7 +68,7 @@ static void answer(struct monitor *monitor, int result, const struct wherry_erro
 
 static int prepare(struct monitor *monitor, struct wherry_error *err)
 {
-    int ret = leave_descriptors(&monitor->options, err);
+    int ret = leave_descriptors(monitor->options.ready_fd, err);
 
     if (ret < 0)
         return ret;

@@ -42,7 +42,6 @@ enum option_value {
     OPTION_EXEC,
     OPTION_EXEC_ID,
     OPTION_READY_FD,
-    OPTION_RUNTIME_FD,
 };
 
 static const struct option OPTIONS[] = {
@@ -74,7 +73,6 @@ static const struct option OPTIONS[] = {
     {"exec", required_argument, NULL, OPTION_EXEC},
     {"exec-id", required_argument, NULL, OPTION_EXEC_ID},
     {"ready-fd", required_argument, NULL, OPTION_READY_FD},
-    {"runtime-fd", required_argument, NULL, OPTION_RUNTIME_FD},
     {NULL, 0, NULL, 0},
 };
 
@@ -238,10 +236,6 @@ static int parse_one(int option, char *value, struct monitor_options *options, s
         ret = parse_number("ready-fd", value, 3, &number, err);
         options->ready_fd = (int)number;
         return ret;
-    case OPTION_RUNTIME_FD:
-        ret = parse_number("runtime-fd", value, 3, &number, err);
-        options->runtime_fd = (int)number;
-        return ret;
     default:
         return parse_log_option(option, value, &options->log, err);
     }
@@ -286,7 +280,6 @@ int monitor_options_parse(int argc, char **argv, struct monitor_options *options
                 .facility = FACILITY_DAEMON},
         .backlog_max = BACKLOG_FILE_DEFAULT,
         .ready_fd = -1,
-        .runtime_fd = -1,
     };
     opterr = 0;
     while ((option = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1) {

@@ -29,7 +29,6 @@ struct monitor_options {
     const char *backlog_dir; /* NULL: the state directory */
     int64_t backlog_max;     /* bytes on disk for one slow client; client.h says who has more */
     int ready_fd;            /* -1: nobody waits for an answer */
-    int runtime_fd;          /* the program of `runtime`, open; -1: it is executed by its name */
 };
 
 /* Reads the command line. The strings stay the caller's; the list of the log's attributes is never freed. */
