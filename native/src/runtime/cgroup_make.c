@@ -142,11 +142,12 @@ static int fill_cpuset(int directory, char *path, bool leaf, struct wherry_error
 
 static int inherit_cpuset(struct wherry_cgroup_directory *directory, struct wherry_error *err)
 {
-    cleanup_free char *path = strdup(directory->path);
+    cleanup_free char *path = NULL;
     int result = cgroup_directory_open(directory, err);
 
     if (result < 0)
         return result;
+    path = strdup(directory->path);
     if (path == NULL)
         return wherry_error_set(err, ENOMEM, "%s", directory->path);
     return fill_cpuset(directory->fd, path, true, err);

@@ -49,7 +49,7 @@ static void execute(const struct wherry_hook *hook, const char *directory, int i
     setpgid(0, 0);
     /* As with runc and crun. That it is gone, as it may be after the container, is the hook's to find out. */
     if (directory != NULL && chdir(directory) < 0)
-        directory = NULL;
+        errno = 0;
     if (dup2(input, STDIN_FILENO) >= 0)
         execve(hook->path, (char *const *)hook->args, hook->env != NULL ? (char *const *)hook->env : environ);
     /* The shell's convention for a program that cannot be executed. */

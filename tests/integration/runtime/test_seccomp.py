@@ -283,7 +283,8 @@ def test_a_kept_filter_serves_containers_with_other_metadata(runtime: Runtime, b
 def test_nobody_at_the_listeners_path_fails_the_creation(runtime: Runtime, bundle: Bundle, tmp_path: Path) -> None:
     _filter(bundle, _rule("SCMP_ACT_NOTIFY"), listenerPath=f"{tmp_path}/nobody.sock")
     done = runtime.create(check=False)
-    assert f"linux.seccomp.listenerPath: failed to connect with seccomp agent at {tmp_path}/nobody.sock: No such file" in done.stderr
+    said = f"linux.seccomp.listenerPath: failed to connect with seccomp agent at {tmp_path}/nobody.sock: No such file"
+    assert said in done.stderr
     assert not (runtime.root / "kept").exists()
 
 
