@@ -77,7 +77,7 @@ def test_wrong_credentials_and_bad_files_are_named(play: Play, task: dict[str, A
         Task("login", {**task, "config_path": str(tmp_path / "helped.json")}),
     ])  # fmt: skip
     assert all(step["failed"] for step in (wrong, missing, bad, helper))
-    assert "401" in wrong["msg"]
+    assert "unauthorized" in wrong["msg"]
     assert "username, password" in missing["msg"]
     assert "is no JSON" in bad["msg"]
     assert "docker-credential-../../evil" in helper["msg"]
