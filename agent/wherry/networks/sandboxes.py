@@ -127,7 +127,7 @@ class Sandboxes:
             before = self._running(container_id)
             self._check_connect(network, before)
             chosen = self._endpoint(network, request, before.endpoints)
-            after = replace(before, endpoints=(*before.endpoints, chosen))
+            after = self._with_ways_in(replace(before, endpoints=(*before.endpoints, chosen)))
             self._registry.save_sandbox(after, Phase.SETTLED)
             return before, chosen, after
 
@@ -159,7 +159,8 @@ class Sandboxes:
             raise Forbidden(f"container {container_id[:SHORT_ID_LENGTH]} is not connected to network {network.name}")
         if network.name == "host":
             raise Forbidden("container cannot be disconnected from host network or connected to host network")
-        after = replace(sandbox, endpoints=tuple(one for one in sandbox.endpoints if one.id != endpoint.id))
+        left = tuple(one for one in sandbox.endpoints if one.id != endpoint.id)
+        after = self._with_ways_in(replace(sandbox, endpoints=left))
         try:
             await in_thread(plumbing.unplug, Path(str(sandbox.netns_path)), endpoint)
             self._registry.save_sandbox(after, Phase.SETTLED)
@@ -230,10 +231,21 @@ class Sandboxes:
         interfaces = {one.interface for one in present}
         return endpoints.make_endpoint(network, request, taken, interfaces, self._instance)
 
+    def _with_ways_in(self, sandbox: Sandbox) -> Sandbox:
+        """After a change of networks: without one to publish in the ports are free for others; with one they are back."""
+        if not any(self._ways_in(sandbox)):
+            return replace(sandbox, ports=())
+        return sandbox if sandbox.ports else replace(sandbox, ports=self._ports(sandbox))
+
+    def _ways_in(self, sandbox: Sandbox) -> tuple[Endpoint | None, Endpoint | None]:
+        """Where published ports lead, for IPv4 and for IPv6."""
+        networks = {network.id: network for network in self._registry.networks()}
+        publishing = endpoints.publishing_endpoint
+        return publishing(sandbox.endpoints, networks, 4), publishing(sandbox.endpoints, networks, 6)
+
     def _ports(self, sandbox: Sandbox) -> tuple[PublishedPort, ...]:
         networks = {network.id: network for network in self._registry.networks()}
-        way4 = endpoints.publishing_endpoint(sandbox.endpoints, networks, 4)
-        way6 = endpoints.publishing_endpoint(sandbox.endpoints, networks, 6)
+        way4, way6 = self._ways_in(sandbox)
         if way4 is None and way6 is None:
             return ()
         default_ip = self._default_ip

@@ -145,3 +145,20 @@ def test_an_address_is_free_as_soon_as_its_container_has_ended(
         container.start()
         container.kill()
         container.wait()
+
+
+def test_ports_go_with_the_last_network_and_come_back_with_the_next(
+    docker: Docker, api: docker_py.DockerClient, busybox: str, network: str
+) -> None:
+    docker("run", "-d", "--name", "moving", "--network", network, "-p", "18055:80", busybox, "sleep", "100")
+    container = api.containers.get("moving")
+    mapped = container.ports
+    api.networks.get(network).disconnect(container)
+    container.reload()
+    assert container.ports == {"80/tcp": None}
+    docker("run", "-d", "--name", "other", "--network", network, "-p", "18055:80", busybox, "sleep", "100")
+    docker("rm", "-f", "other")
+    api.networks.get(network).connect(container)
+    container.reload()
+    assert container.ports == mapped
+    docker("rm", "-f", "moving")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from wherry.engine.documents import fields
 from wherry.errors import InvalidParameter
+from wherry.volumes.model import LOCAL_DRIVER, LOOP_DRIVER
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]+")
 
@@ -38,7 +39,7 @@ def parse(resource: Mapping[str, Any]) -> VolumeDocument:
     document = VolumeDocument(
         name=options.required("name", _name),
         state=options.default("state", fields.choice("present", "absent"), "present"),
-        driver=options.get("driver", fields.filled),
+        driver=options.get("driver", fields.choice(LOCAL_DRIVER, LOOP_DRIVER)),
         driver_options=options.get("driver_options", _driver_options),
         labels=options.get("labels", fields.text_map),
         recreate=options.default("recreate", fields.choice("always", "never", "options-changed"), "never"),
