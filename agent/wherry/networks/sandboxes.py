@@ -232,7 +232,7 @@ class Sandboxes:
         return endpoints.make_endpoint(network, request, taken, interfaces, self._instance)
 
     def _with_ways_in(self, sandbox: Sandbox) -> Sandbox:
-        """After a change of networks: without one to publish in the ports are free for others; with one they are back."""
+        """After a change of networks: without one to publish in, others can have the ports; with one they are back."""
         if not any(self._ways_in(sandbox)):
             return replace(sandbox, ports=())
         return sandbox if sandbox.ports else replace(sandbox, ports=self._ports(sandbox))
