@@ -10,7 +10,7 @@ from wherry.containers import bundles, validate
 from wherry.containers.context import Context
 from wherry.containers.lifecycle import endpoint_request
 from wherry.containers.model import Container, EndpointSettings, NetworkingConfig
-from wherry.errors import Conflict, NotFound
+from wherry.errors import Conflict, NotFound, WherryError
 from wherry.networks.model import EndpointRequest, Network
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,9 @@ class Plugging:
             self._registry.change(without)
 
     async def reconcile(self, container: Container) -> None:
-        """After an agent's death: a ``connect`` that was cut short is undone, a ``disconnect`` is finished."""
+        """After an agent's death: a ``connect`` that was cut short is undone, a ``disconnect`` is finished, or undone
+        when the record does not know of it yet: then the cable is missing, as when somebody has removed it by hand.
+        """
         networks = self._context.networks
         sandbox = networks.sandbox(container.id)
         mode = container.host_config.network_mode
@@ -88,6 +90,19 @@ class Plugging:
         for network_id in wished.keys() - plugged:
             log.info("container %s: it has left network %s", container.short_id, wished[network_id].name)
             container = self._registry.change(_without(container, wished[network_id]))
+        for network_id in networks.cut_off(container.id):
+            await self._replug(container, wished[network_id])
+
+    async def _replug(self, container: Container, network: Network) -> None:
+        log.info("container %s: its cable to network %s is missing; plugged in again", container.short_id, network.name)
+        wishes = container.networking.endpoints
+        wish = wishes.get(network.name) or wishes.get(network.id) or EndpointSettings()
+        await self._context.networks.disconnect(network.id, container.id, force=True)
+        try:
+            await self._plug(container, endpoint_request(network.id, wish))
+        except WherryError as error:
+            log.warning("container %s: it is out of network %s: %s", container.short_id, network.name, error)
+            self._registry.change(_without(container, network))
 
 
 def _without(container: Container, network: Network) -> Container:

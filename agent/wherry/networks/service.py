@@ -177,6 +177,13 @@ class Networks:
         """What a started container has, or None."""
         return self._registry.sandbox(container_id)
 
+    def cut_off(self, container_id: str) -> Sequence[str]:
+        """Full IDs of the networks that a started container is in by its record, with its cable there gone."""
+        sandbox = self._registry.sandbox(container_id)
+        there = host_links()
+        ends = sandbox.endpoints if sandbox is not None else ()
+        return [one.network_id for one in ends if one.host_link and one.host_link not in there]
+
     def serves_names(self, container_id: str) -> bool:
         """Whether the container has a DNS server at 127.0.0.11."""
         return self._names.serves(container_id)

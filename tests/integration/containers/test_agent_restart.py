@@ -138,3 +138,20 @@ def test_container_that_only_the_runtime_knows_is_taken_away(own_agent: PrivateA
     assert not (own_agent.exec_root / "runtime" / container).exists()
     assert names(own_agent) == ["kept"]
     assert state_of(own_agent, "kept")["Running"]
+
+
+def test_a_cable_that_is_gone_is_plugged_in_again(own_agent: PrivateAgent, own_busybox: str) -> None:
+    own_agent.docker("network", "create", "--subnet", "10.149.0.0/24", "cut")
+    run = ("run", "--detach", "--name", "cut-off", "--network", "cut", "--ip", "10.149.0.7", "-p", "18149:80")
+    own_agent.docker(*run, own_busybox, "sh", "-c", "mkdir /w; echo page >/w/index.html; exec httpd -f -h /w")
+    own_agent.kill()
+    links = own_agent.run("ip", "-o", "link", "show", "type", "veth").stdout.decode()
+    own_agent.run("ip", "link", "del", links.split()[1].partition("@")[0])
+    own_agent.start()
+    address = own_agent.out("inspect", "--format", "{{.NetworkSettings.Networks.cut.IPAddress}}", "cut-off")
+    assert address == "10.149.0.7"
+    for place in ("10.149.0.7", "127.0.0.1:18149"):
+        fetch = ("busybox", "wget", "-q", "-O", "-", f"http://{place}/")
+        eventually(lambda fetch=fetch: own_agent.run(*fetch, check=False).stdout == b"page\n", f"the page at {place}")
+    own_agent.docker("rm", "-f", "cut-off")
+    own_agent.docker("network", "rm", "cut")
