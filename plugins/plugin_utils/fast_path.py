@@ -15,6 +15,7 @@ import http.client
 import io
 import json
 import shlex
+from abc import abstractmethod
 
 from ansible import constants as C
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -69,13 +70,13 @@ class DeclaringAction(ShippedModule):
 
     OPTIONS = {}
 
+    @abstractmethod
     def body(self, parameters):
         """The body of the request for these parameters, and the secrets that it holds. Errors: AgentError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def result_of(self, answer, with_difference):
         """The result of the task from the agent's answer."""
-        raise NotImplementedError
 
     def error_of(self, error):
         """The agent's error in the words of the task."""
