@@ -124,6 +124,14 @@ class Catalogue:
         """The images that were made from this one here."""
         return [image for image in self._images.values() if image.parent == image_id]
 
+    def ancestors(self, image: Image) -> Sequence[Image]:
+        """The images that it was made from here, the nearest first."""
+        found: list[Image] = []
+        while image.parent and (parent := self.get(image.parent)) is not None:
+            found.append(parent)
+            image = parent
+        return found
+
     def is_whole(self, image_id: str) -> bool:
         """Whether there is an image of this ID with every layer unpacked."""
         image = self._images.get(image_id)

@@ -19,6 +19,7 @@ from wherry.images import archive_load, archive_save, listing, search
 from wherry.images import platform as platforms
 from wherry.images.archive_import import import_root
 from wherry.images.catalogue import Catalogue
+from wherry.images.clearing import Clearing
 from wherry.images.collector import Collector
 from wherry.images.committing import Pack, commit
 from wherry.images.config_document import chain_ids, parse_config_document
@@ -28,7 +29,6 @@ from wherry.images.leases import Leases
 from wherry.images.manifest import CONFIG_MAX, Descriptor
 from wherry.images.model import (
     ContainerRef,
-    Deleted,
     HistoryEntry,
     HistoryRow,
     Image,
@@ -36,14 +36,12 @@ from wherry.images.model import (
     PullResult,
     RemoteImage,
     Removal,
-    Untagged,
 )
 from wherry.images.platform import Platform
 from wherry.images.progress import Progress, ProgressEvent, ignore
 from wherry.images.pull import Puller, Resolved, check_layers, resolve
 from wherry.images.push import Pusher
 from wherry.images.reference import Reference, join, parse, valid_tag
-from wherry.images.removal import Decision, Remover
 from wherry.images.shelf import Shelf
 from wherry.images.store import BlobStore
 from wherry.images.tar_parts import TarParts
@@ -83,7 +81,7 @@ class Images:
         self._catalogue = Catalogue(table, self._store, self._layers)
         self._collector = Collector(self._catalogue, self._store, self._layers, self._leases)
         self._puller = Puller(self._store, self._layers, self._leases, config.max_concurrent_downloads)
-        self._remover = Remover(self._catalogue, self._users_of)
+        self._clearing = Clearing(self._catalogue, self._collector, events, self._users_of)
         self._mirror_table = MirrorTable(database)
         self.shelf = Shelf(self._catalogue, self._store, self._leases)
         self._background: set[asyncio.Task[None]] = set()
@@ -180,7 +178,7 @@ class Images:
 
     def history(self, image: Image) -> Sequence[HistoryRow]:
         """The steps that made it, the newest first."""
-        return listing.history_rows(image, self._ancestors(image))
+        return listing.history_rows(image, self._catalogue.ancestors(image))
 
     def layer_directories(self, image: Image) -> Sequence[Path]:
         """The directories of its layers, the lowest first."""
@@ -534,69 +532,16 @@ class Images:
     async def remove(
         self, name: str, *, force: bool = False, no_prune: bool = False, dry_run: bool = False
     ) -> Sequence[Removal]:
-        """Removes a name, and with an image's last name the image, its blobs and its layers that no other has.
-
-        ``no_prune`` keeps the images that it was made from here and that nobody names any more. ``dry_run`` only says
-        what would go. Errors: ``NotFound``, ``Conflict`` in Docker's words.
-        """
-        if dry_run:
-            return self._would_remove(self._remover.decide(name, force=force, parents=not no_prune))
-        decision = self._remover.remove(name, force=force, parents=not no_prune)
-        removals = decision.removals
-        if decision.gone is not None:
-            layers, _ = await self._collector.collect()
-            removals += [Deleted(chain_id) for chain_id in reversed(decision.gone.chain_ids) if chain_id in layers]
-        for removal in removals:
-            action, actor = ("untag", removal.name) if isinstance(removal, Untagged) else ("delete", removal.digest)
-            self._events.publish("image", action, actor, {"name": actor})
-        return removals
-
-    def _would_remove(self, decision: Decision) -> Sequence[Removal]:
-        if decision.gone is None:
-            return decision.removals
-        going = {image.id for image in decision.images}
-        rest = {chain for image in self._catalogue.all() if image.id not in going for chain in image.chain_ids}
-        return [*decision.removals, *(Deleted(c) for c in reversed(decision.gone.chain_ids) if c not in rest)]
+        """Removes a name, and with an image's last name the image; ``Clearing.remove``."""
+        return await self._clearing.remove(name, force=force, no_prune=no_prune, dry_run=dry_run)
 
     async def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
-        """Removes images that no container uses: the untagged ones, or with ``dangling=false`` all."""
-        removed: list[Removal] = []
-        for image in self._unused(filters):
-            removed += self._remover.remove(image.id, force=True, parents=False).removals
-        layers, freed = await self._collector.collect()
-        removed += [Deleted(chain_id) for chain_id in layers]
-        if removed:
-            self._events.publish("image", "prune", "", {"reclaimed": str(freed)})
-        return PruneResult(tuple(removed), freed)
+        """Removes images that no container uses; ``Clearing.prune``."""
+        return await self._clearing.prune(filters)
 
     def unused(self, filters: Mapping[str, Sequence[str]] | None = None) -> PruneResult:
-        """What ``prune`` would remove now, and how many bytes that would give back; nothing is."""
-        chosen = self._unused(filters)
-        removed: list[Removal] = []
-        for image in chosen:
-            tags, digests = self._catalogue.references_of(image)
-            removed += Decision(tags, digests, image).removals
-        layers, freed = self._collector.preview({image.id for image in chosen})
-        return PruneResult((*removed, *(Deleted(chain_id) for chain_id in layers)), freed)
-
-    def _unused(self, filters: Mapping[str, Sequence[str]] | None) -> Sequence[Image]:
-        """What a prune may take, children before those that they were made from."""
-        test = listing.prune_test(filters or {})
-        chosen = [image for image in self._catalogue.all() if test(image) and not self.in_use(image.id)]
-        while True:
-            going = {image.id for image in chosen}
-            kept = [one for one in chosen if all(child.id in going for child in self._catalogue.children(one.id))]
-            if len(kept) == len(chosen):
-                return sorted(kept, key=lambda image: len(self._ancestors(image)), reverse=True)
-            chosen = kept
-
-    def _ancestors(self, image: Image) -> Sequence[Image]:
-        """The images that it was made from here, the nearest first."""
-        found: list[Image] = []
-        while image.parent and (parent := self._catalogue.get(image.parent)) is not None:
-            found.append(parent)
-            image = parent
-        return found
+        """What ``prune`` would remove now; nothing is."""
+        return self._clearing.unused(filters)
 
     def _note_settling(self) -> None:
         """Lets new layers reach the disk without anybody waiting for it."""
